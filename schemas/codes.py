@@ -120,12 +120,12 @@ class Grade(IntEnum):
 
 
 class Severity(IntEnum):
-    """1 is the gravest: it has the shortest resolution target."""
+    """Impact times urgency: 4 is the gravest and has the shortest resolution target."""
 
-    CRITICAL = 1
-    HIGH = 2
-    NORMAL = 3
-    LOW = 4
+    LOW = 1
+    NORMAL = 2
+    HIGH = 3
+    CRITICAL = 4
 
 
 class CustomerStyle(StrEnum):
