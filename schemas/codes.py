@@ -212,3 +212,14 @@ class DeliveryChannel(StrEnum):
     SMS = "sms"
     EMAIL = "email"
     WECHAT = "wechat"
+
+
+class ActorKind(StrEnum):
+    """Who can act on a ticket."""
+
+    SYSTEM = "system"
+    AGENT = "agent"
+    UNIT = "unit"
+    COMPLAINANT = "complainant"
+    REGULATOR = "regulator"
+    PLATFORM = "platform"

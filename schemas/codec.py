@@ -1,0 +1,121 @@
+"""The sole place between bytes and models: the CloudEvents 1.0 Kafka binding in binary mode, JSON payload.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Final, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from schemas.message import Message
+from schemas.topics import MESSAGES
+
+Headers = list[tuple[str, bytes]]
+M = TypeVar("M", bound=Message)
+
+_TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_JSON: Final = b"application/json"
+
+
+class UndecodableMessage(Exception):  # noqa: N818  # it tells of the message, not of a fault of ours
+    """Bytes that are no message of a published type. `reason` is a sentence with every problem in it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What a producer sends."""
+
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded(Generic[M]):
+    """A message and the trace it belongs to."""
+
+    message: M
+    traceparent: str | None
+
+
+def encode(message: Message, *, traceparent: str | None = None) -> Encoded:
+    """The bytes of a message. A `traceparent` (W3C) goes on with a span of its own."""
+    headers: Headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", str(message.ce_id).encode()),
+        ("ce_source", message.SOURCE.encode()),
+        ("ce_type", message.ce_type().encode()),
+        ("ce_subject", str(message.ce_subject).encode()),
+        ("ce_time", message.ce_time.astimezone(UTC).isoformat().encode()),
+        ("content-type", _JSON),
+    ]
+    if message.ce_sequence is not None:
+        headers.append(("ce_sequence", str(message.ce_sequence).encode()))
+    headers.append(("traceparent", child_trace(traceparent, message.ce_id.bytes).encode()))
+    return Encoded(key=message.routing_key.encode(), value=message.model_dump_json().encode(), headers=headers)
+
+
+def decode(
+    value: bytes | None,
+    headers: Iterable[tuple[str, bytes]],
+    *,
+    types: Mapping[str, type[Message]] = MESSAGES,
+) -> Decoded[Message]:
+    """The message in a record.
+
+    Args:
+        value: the record's value.
+        headers: the record's headers.
+        types: which models may stand there, by CloudEvents type; a topic's `by_type`.
+
+    Raises:
+        UndecodableMessage: no value, no or an unknown `ce_type`, or a payload that its model refuses.
+    """
+    by_name = dict(headers)
+    ce_type = by_name.get("ce_type", b"").decode("ascii", "replace")
+    if not ce_type:
+        raise UndecodableMessage("the header ce_type is missing: nothing says what the payload is")
+    model = types.get(ce_type)
+    if model is None:
+        raise UndecodableMessage(f"the type {ce_type[:200]!r} is not one of this topic: {', '.join(sorted(types))}")
+    if value is None:
+        raise UndecodableMessage("the record has no value")
+    try:
+        message = model.model_validate_json(value)
+    except ValidationError as refusal:
+        raise UndecodableMessage(_all_problems(refusal)) from None
+    return Decoded(message=message, traceparent=_valid_trace(by_name.get("traceparent")))
+
+
+def child_trace(traceparent: str | None, identity: bytes) -> str:
+    """A `traceparent` in the same trace, its span told by `identity`: the same message gives the same span.
+
+    Without a parent the trace id, too, follows from `identity`.
+    """
+    digest = hashlib.blake2b(identity, digest_size=24).hexdigest()
+    trace = traceparent[3:35] if traceparent else digest[:32]
+    flags = traceparent[53:55] if traceparent else "01"
+    return f"00-{trace}-{digest[32:48]}-{flags}"
+
+
+def _valid_trace(header: bytes | None) -> str | None:
+    text = header.decode("ascii", "replace") if header else ""
+    return text if _TRACEPARENT.fullmatch(text) else None
+
+
+def _all_problems(refusal: ValidationError) -> str:
+    # Field and rule only: the refused value may be personal data, and the original bytes are kept anyway.
+    problems: Sequence[str] = [
+        f"{'.'.join(str(step) for step in e['loc']) or 'payload'}: {e['msg']}"
+        for e in refusal.errors(include_input=False, include_url=False, include_context=False)
+    ]
+    return "; ".join(problems)

@@ -1,0 +1,42 @@
+"""Identities that follow from what they identify, so that doing a thing again gives the same id.
+
+A name-based UUID (RFC 9562 version 5) of the cause and the step takes the place of a random one everywhere on the path
+from an accepted complaint to the message in the customer's hand.
+"""
+
+from uuid import UUID, uuid5
+
+
+def ticket_id(complaint_id: UUID) -> UUID:
+    """The ticket that a complaint opens, if it opens one."""
+    return uuid5(complaint_id, "ticket")
+
+
+def contact_ref(complaint_id: UUID) -> UUID:
+    """Where the sealed contact and text of a complaint are kept."""
+    return uuid5(complaint_id, "contact")
+
+
+def event_id(causation_id: UUID, step: str) -> UUID:
+    """The event that handling `causation_id` (a complaint or command) gives at `step`, e.g. `opened`."""
+    return uuid5(causation_id, f"event/{step}")
+
+
+def command_id(causation_id: UUID, action: str) -> UUID:
+    """The command that follows from an earlier message, e.g. the follow-up that a repeated complaint becomes."""
+    return uuid5(causation_id, f"command/{action}")
+
+
+def fact_id(ticket: UUID, clock: str, cycle: int, kind: str, detail: str = "") -> UUID:
+    """One fact about one cycle of one clock; `detail` tells two of the same kind apart, e.g. `0.5` of two warnings."""
+    return uuid5(ticket, f"sla/{clock}/{cycle}/{kind}/{detail}")
+
+
+def notification_id(ticket: UUID, moment: str, occasion: str) -> UUID:
+    """The message about one moment of a ticket; `occasion` is the id of what gave rise to it."""
+    return uuid5(ticket, f"notification/{moment}/{occasion}")
+
+
+def notification_event_id(notification: UUID, kind: str, attempt: int = 0) -> UUID:
+    """What happened to a notification: `kind` as in its type's past verb, `attempt` counts channels tried from 0."""
+    return uuid5(notification, f"{kind}/{attempt}")
