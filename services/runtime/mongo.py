@@ -1,0 +1,50 @@
+"""The one place that knows which driver talks to the database.
+
+Motor is made by the makers of PyMongo, who end it in favour of PyMongo's own asynchronous client: that change is this
+file alone.
+"""
+
+from typing import Any, Final
+
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo import WriteConcern
+from pymongo.errors import AutoReconnect, BulkWriteError, ConnectionFailure, ExecutionTimeout, WTimeoutError
+
+Database = AsyncIOMotorDatabase[dict[str, Any]]
+Collection = AsyncIOMotorCollection[dict[str, Any]]
+
+DUPLICATE_KEY: Final = 11000
+
+UNAVAILABLE: Final = (AutoReconnect, ConnectionFailure, ExecutionTimeout, WTimeoutError)
+"""The database could not be asked, or whether it wrote is not known. Every write of ours may be done again."""
+
+
+def connect(uri: str, *, database: str, timeout_s: float = 5.0) -> Database:
+    """The database. Connects when it is first used, so a database that is away does not stop a start.
+
+    Writes are acknowledged by a majority and journaled. UUIDs are stored as BSON subtype 4, times come back aware.
+    """
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+        uri,
+        serverSelectionTimeoutMS=int(timeout_s * 1000),
+        connectTimeoutMS=int(timeout_s * 1000),
+        socketTimeoutMS=int(timeout_s * 4000),
+        retryWrites=False,
+        appname="amends",
+    )
+    options: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
+    return client.get_database(database, codec_options=options, write_concern=WriteConcern(w="majority", j=True))
+
+
+def duplicate_indexes(refusal: BulkWriteError) -> set[int]:
+    """Which writes of a bulk met a document with the same unique key.
+
+    Raises:
+        BulkWriteError: `refusal` itself, when any write failed for another reason.
+    """
+    errors = refusal.details["writeErrors"]
+    if any(e["code"] != DUPLICATE_KEY for e in errors):
+        raise refusal
+    return {e["index"] for e in errors}

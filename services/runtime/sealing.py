@@ -1,0 +1,147 @@
+"""Keys for personal data: sealing (AES-256-GCM), blind indexes and keyed ids (HMAC-SHA256).
+
+The file provider here is for one machine. A production provider of the same shape asks a key management service for
+the data keys once, at the start; rotation adds a key and makes it current, old ones go on opening.
+"""
+
+import base64
+import hmac
+import json
+import os
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, Self
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from schemas.sealed import Sealed
+
+NONCE_BYTES: Final = 12
+_NOT_WORD: Final = re.compile(r"[\W_]+")
+
+
+class CannotOpen(Exception):  # noqa: N818  # said of the sealed data
+    """Sealed data whose key is unknown, or that was altered or belongs to another complaint."""
+
+
+class KeyProvider(Protocol):
+    """Where keys come from."""
+
+    def keys(self) -> "Keys":
+        """All keys, asked once at the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key material. 32 bytes each."""
+
+    current: str
+    """Id of the key that seals from now on."""
+    sealing: dict[str, bytes]
+    index: bytes
+    """For blind indexes and ids. Never rotated: a new one would make every known value unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileKeyProvider:
+    """Keys in a JSON file that only its owner may read."""
+
+    path: Path
+
+    def keys(self) -> Keys:
+        """Read the file.
+
+        Raises:
+            FileNotFoundError: with the command that makes one.
+        """
+        if not self.path.exists():
+            raise FileNotFoundError(f"no keyring at {self.path}: make one with `amends keyring create {self.path}`")
+        stored = json.loads(self.path.read_text())
+        return Keys(
+            current=stored["current"],
+            sealing={key_id: base64.b64decode(key) for key_id, key in stored["sealing"].items()},
+            index=base64.b64decode(stored["index"]),
+        )
+
+    def create(self) -> None:
+        """Make a file with fresh keys; a file that is there is left as it is."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = {
+            "current": "k1",
+            "sealing": {"k1": base64.b64encode(os.urandom(32)).decode()},
+            "index": base64.b64encode(os.urandom(32)).decode(),
+        }
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(fresh, file, indent=1)
+
+
+class Keyring:
+    """Seals, opens and indexes with the keys of a provider."""
+
+    def __init__(self, provider: KeyProvider) -> None:
+        keys = provider.keys()
+        if keys.current not in keys.sealing:
+            raise ValueError(f"the current key {keys.current!r} is not among the sealing keys")
+        self._current = keys.current
+        self._index_key = keys.index
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.sealing.items()}
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The keyring in a file."""
+        return cls(FileKeyProvider(path))
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """The keyring in a file, made now if there is none."""
+        provider = FileKeyProvider(path)
+        provider.create()
+        return cls(provider)
+
+    def seal(self, plaintext: bytes, *, about: UUID) -> Sealed:
+        """Seal for one complaint: it opens with the same `about` alone."""
+        nonce = os.urandom(NONCE_BYTES)
+        ciphertext = self._ciphers[self._current].encrypt(nonce, plaintext, about.bytes)
+        return Sealed(key_id=self._current, nonce=nonce, ciphertext=ciphertext)
+
+    def open(self, sealed: Sealed, *, about: UUID) -> bytes:
+        """What was sealed.
+
+        Raises:
+            CannotOpen: the key is unknown, or the data was altered or sealed about something else.
+        """
+        cipher = self._ciphers.get(sealed.key_id)
+        if cipher is None:
+            raise CannotOpen(f"the key {sealed.key_id!r} is not in the keyring; known: {', '.join(self._ciphers)}")
+        try:
+            return cipher.decrypt(sealed.nonce, sealed.ciphertext, about.bytes)
+        except InvalidTag:
+            raise CannotOpen(f"sealed data about {about} was altered, or belongs to another complaint") from None
+
+    def rewrap(self, sealed: Sealed, *, about: UUID) -> Sealed:
+        """The same under the current key: what rotation does to each stored document."""
+        return sealed if sealed.key_id == self._current else self.seal(self.open(sealed, about=about), about=about)
+
+    def blind(self, kind: str, value: str) -> str:
+        """Digest (hex) for looking a value up without storing it; `kind` keeps a phone apart from an account."""
+        return self._mac(f"{kind}\0{value}").hex()
+
+    def fingerprint(self, text: str) -> str:
+        """Digest (hex) of a text, blind to width, case, punctuation and white space."""
+        normal = _NOT_WORD.sub("", unicodedata.normalize("NFKC", text).casefold())
+        return self.blind("text", normal)
+
+    def complaint_id(self, channel: str, key: str) -> UUID:
+        """The complaint that a channel names by an idempotency key. Nobody without the key can guess it."""
+        return UUID(bytes=self._mac(f"complaint\0{channel}\0{key}")[:16], version=5)
+
+    def _mac(self, text: str) -> bytes:
+        return hmac.digest(self._index_key, text.encode("utf-8", "surrogatepass"), "sha256")

@@ -1,0 +1,69 @@
+"""Settings that every service has. A service adds its own in its `settings.py`; all are read from the environment.
+
+A wrong setting stops the start: every problem is told at once, with the variable's name, its value and what is wanted.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+S = TypeVar("S", bound="RuntimeSettings")
+
+EXIT_WRONG_SETTINGS = 2
+
+
+class RuntimeSettings(BaseSettings):
+    """Where the parts are, and how a process behaves."""
+
+    model_config = SettingsConfigDict(env_prefix="AMENDS_", frozen=True, extra="ignore")
+    SERVICE: ClassVar[str] = "amends"
+
+    kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, `host:port` separated by commas.")
+    mongo: str = Field("mongodb://127.0.0.1:27017", description="MongoDB connection string.")
+    mongo_database: str = Field("amends", pattern=r"^[A-Za-z0-9_-]{1,60}$", description="Name of the database.")
+    redis: str = Field("redis://127.0.0.1:6379/0", description="Redis address. Redis may vanish at any time.")
+    keyring: Path = Field(Path(".run/keyring.json"), description="File of the keys that personal data is sealed with.")
+    partitions: int = Field(12, ge=1, le=1000, description="Partitions of every topic. The same for all of them.")
+    replication_factor: int = Field(1, ge=1, le=9, description="Copies of every partition; 3 in production.")
+    http_host: str = Field("127.0.0.1", description="Address that the HTTP surface listens on.")
+    http_port: int = Field(0, ge=0, le=65535, description="Port of the HTTP surface; 0 takes a free one.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged at least.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`auto` is readable lines on a terminal, JSON elsewhere."
+    )
+    stop_s_max: float = Field(10.0, gt=0, le=60, description="Seconds from SIGTERM to the end, whatever hangs.")
+    stall_s_max: float = Field(
+        120.0, gt=1, description="Seconds without progress, though work waits, after which a worker ends itself."
+    )
+
+
+class GatewaySecret(SecretStr):
+    """A password or key of a provider. Never logged."""
+
+
+def load(kind: type[S], **given: Any) -> S:
+    """The settings of a service, or the end of the process with every problem on standard error.
+
+    Args:
+        kind: the service's settings class.
+        given: values that take the place of the environment's.
+    """
+    try:
+        return kind(**given)
+    except ValidationError as refusal:
+        sys.stderr.write(f"{kind.SERVICE} cannot start, {refusal.error_count()} settings are wrong:\n")
+        for problem in refusal.errors(include_url=False):
+            name = "AMENDS_" + "_".join(str(step) for step in problem["loc"]).upper()
+            sys.stderr.write(f"  {name}={problem['input']!r}: {problem['msg']}\n")
+        sys.exit(EXIT_WRONG_SETTINGS)
+
+
+def table(kind: type[RuntimeSettings]) -> list[tuple[str, str, str]]:
+    """(variable, default, meaning) of each setting: what the documentation shows."""
+    return [
+        (f"AMENDS_{name.upper()}", "" if field.is_required() else str(field.default), field.description or "")
+        for name, field in kind.model_fields.items()
+    ]

@@ -1,0 +1,64 @@
+"""Keys: what is sealed opens for its complaint alone."""
+
+import json
+from uuid import uuid4
+
+import pytest
+
+from services.runtime.sealing import CannotOpen, FileKeyProvider, Keyring
+
+
+@pytest.fixture
+def keyring(tmp_path):
+    return Keyring.create(tmp_path / "keys.json")
+
+
+def test_sealed_data_opens_for_its_complaint_alone(keyring):
+    """The associated data ties a contact to its complaint, so that documents cannot be swapped."""
+    mine, other = uuid4(), uuid4()
+    sealed = keyring.seal("张三 13800138000".encode(), about=mine)
+    assert keyring.open(sealed, about=mine) == "张三 13800138000".encode()
+    with pytest.raises(CannotOpen, match="altered, or belongs to another"):
+        keyring.open(sealed, about=other)
+
+
+def test_rotation_keeps_old_keys_opening_and_rewraps_under_the_new(tmp_path, keyring):
+    """After a rotation nothing becomes unreadable, and a rewrapped document carries the new key's id."""
+    complaint = uuid4()
+    sealed = keyring.seal(b"secret", about=complaint)
+    path = tmp_path / "keys.json"
+    stored = json.loads(path.read_text())
+    stored["sealing"]["k2"] = stored["sealing"]["k1"][::-1].strip("=")[:43] + "="
+    stored["current"] = "k2"
+    path.write_text(json.dumps(stored))
+    rotated = Keyring.load(path)
+    rewrapped = rotated.rewrap(sealed, about=complaint)
+    assert (sealed.key_id, rewrapped.key_id) == ("k1", "k2")
+    assert rotated.open(rewrapped, about=complaint) == b"secret"
+
+
+def test_missing_keyring_says_how_to_make_one(tmp_path):
+    """The first start on a new machine fails with a sentence that helps."""
+    with pytest.raises(FileNotFoundError, match="amends keyring create"):
+        Keyring.load(tmp_path / "none.json")
+
+
+def test_creating_twice_keeps_the_first_keys(tmp_path):
+    """A second start must not make what was sealed unreadable."""
+    path = tmp_path / "keys.json"
+    FileKeyProvider(path).create()
+    first = path.read_bytes()
+    FileKeyProvider(path).create()
+    assert path.read_bytes() == first
+
+
+def test_complaint_ids_follow_from_channel_and_key(keyring):
+    """The same key on the same channel is the same complaint; on another channel it is another."""
+    assert keyring.complaint_id("web", "k") == keyring.complaint_id("web", "k")
+    assert keyring.complaint_id("web", "k") != keyring.complaint_id("phone", "k")
+
+
+def test_fingerprint_is_blind_to_width_case_and_punctuation(keyring):
+    """The same text typed twice rarely has the same commas."""
+    assert keyring.fingerprint("快递 丢了！ＡＢＣ") == keyring.fingerprint("快递丢了, abc")
+    assert keyring.fingerprint("快递丢了") != keyring.fingerprint("快递没丢")
