@@ -36,7 +36,7 @@ def start_or_skip(stack: Stack) -> Stack:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Everything running, with one broker, on ports of its own. `stack.addresses` and `stack.environment()`."""
-    running = start_or_skip(Stack(tmp_path_factory.mktemp("stack"), parts=("kafka", "database", "redis")))
+    running = start_or_skip(Stack(tmp_path_factory.mktemp("stack")))
     yield running
     running.stop()
 
