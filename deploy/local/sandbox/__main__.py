@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 import uvicorn
+import uvloop
 
 from deploy.local.sandbox.behaviour import Behaviours
 from deploy.local.sandbox.http import http_app
@@ -21,7 +22,7 @@ from deploy.local.sandbox.sms_gateway import SmsGateway
 @click.option("--receipt-delay-ms", type=int, default=50, show_default=True, help="From an SMS to its receipt.")
 def main(*, folder: Path, http: int, smpp: int, smtp: int, receipt_delay_ms: int) -> None:
     """Stand in for the gateways of SMS and e-mail."""
-    asyncio.run(_serve(folder=folder, http=http, smpp=smpp, smtp=smtp, receipt_delay_s=receipt_delay_ms / 1000))
+    uvloop.run(_serve(folder=folder, http=http, smpp=smpp, smtp=smtp, receipt_delay_s=receipt_delay_ms / 1000))
 
 
 async def _serve(*, folder: Path, http: int, smpp: int, smtp: int, receipt_delay_s: float) -> None:
