@@ -1,0 +1,72 @@
+# Amends. `make help` lists what there is. Everything is installed into .venv/ and ~/.cache/amends, nothing elsewhere.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+export AMENDS_CACHE ?= $(HOME)/.cache/amends
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check unit integration chaos bench up down status docs clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+install: $(VENV)/installed  ## Install what is needed into .venv/
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Amends needs Python 3.11 or later; this is $$($(PYTHON) --version). Say which to use: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Installing into $(VENV)/ (a minute the first time) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock || \
+	  { echo "Packages could not be installed: is the Python package registry reachable? (pip's own words are above)"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install  ## Show the main job, live; ARGS=--exit stops by itself after about a minute
+	@$(BIN)/amends demo $(ARGS)
+
+test: install check  ## Everything that must pass: lint, types, unit, property, contract, integration
+	@$(BIN)/python -m deploy.local.fetch
+	@$(BIN)/python -m pytest tests --durations=15 $(ARGS)
+
+check: install  ## The quick part: lint, types, imports, generated files
+	@echo "Lint, format, types, direction of imports, generated files ..."
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/amends docs --check
+
+unit: install  ## Unit and property tests alone, no broker
+	@$(BIN)/python -m pytest tests/unit tests/property $(ARGS)
+
+integration: install  ## Tests on real Kafka, database and Redis
+	@$(BIN)/python -m pytest tests/contract tests/integration $(ARGS)
+
+chaos: install  ## Kill every part at random under load, at length, and compare what came out with what was accepted
+	@$(BIN)/python -m pytest tests/chaos --chaos=long $(ARGS)
+
+bench: install  ## Measure on real parts; writes docs/benchmarks.md
+	@$(BIN)/amends bench $(ARGS)
+
+up: install  ## Start the local stack and all services
+	@$(BIN)/amends up $(ARGS)
+
+down: install  ## Stop what `make up` started
+	@$(BIN)/amends down $(ARGS)
+
+status: install  ## Say what runs, where, and whether it is ready
+	@$(BIN)/amends status $(ARGS)
+
+docs: install  ## Write schemas/published/ and the tables in docs/ anew from the code
+	@$(BIN)/amends docs
+
+lock: install  ## Pin dependencies anew after a change of pyproject.toml
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --upgrade --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+
+clean:  ## Remove what was built and run here (the cache of downloads stays)
+	@rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
