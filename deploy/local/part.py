@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,17 +46,24 @@ class Part:
 
 def spawn(part: Part) -> subprocess.Popen[bytes]:
     """Start the part in a process group of its own, its output appended to its log."""
-    part.log.parent.mkdir(parents=True, exist_ok=True)
     part.folder.mkdir(parents=True, exist_ok=True)
+    return spawn_bound(part.command, folder=part.folder, environment={**os.environ, **part.environment}, log=part.log)
+
+
+def spawn_bound(
+    command: Iterable[str], *, folder: Path, environment: Mapping[str, str], log: Path
+) -> subprocess.Popen[bytes]:
+    """Start a command in a process group of its own that ends when this process does."""
+    log.parent.mkdir(parents=True, exist_ok=True)
 
     def start() -> subprocess.Popen[bytes]:
-        with part.log.open("ab") as log:
+        with log.open("ab") as output:
             return subprocess.Popen(
-                [*BOUND, *part.command],
-                cwd=part.folder,
-                env={**os.environ, **part.environment},
+                [*BOUND, *command],
+                cwd=folder,
+                env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )

@@ -1,8 +1,11 @@
 """Free ports on 127.0.0.1 that stay free until their part listens, and again while it is down."""
 
+import json
 import random
 import socket
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
 from deploy.local.cache import cache_folder, file_lock
 
@@ -34,6 +37,18 @@ def free_ports(count: int) -> list[int]:
     if len(chosen) < count:
         raise OSError(f"Only {len(chosen)} of {count} free ports between {_RANGE[0]} and {_RANGE[-1]}: stop something")
     return chosen
+
+
+def kept_ports(folder: Path, names: Iterable[str]) -> dict[str, int]:
+    """Port by name as `folder` had them last time, so that clients find a restarted stack; new where one was taken."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "ports.json"
+    kept: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+    ports = {name: port for name, port in kept.items() if is_free(port)}
+    missing = [name for name in names if name not in ports]
+    ports |= zip(missing, free_ports(len(missing)), strict=True)
+    path.write_text(json.dumps(ports, indent=1))
+    return ports
 
 
 def is_free(port: int) -> bool:

@@ -8,7 +8,6 @@
 Whoever sets `AMENDS_KAFKA`, `AMENDS_MONGO` or `AMENDS_REDIS` has own servers: those parts are not started.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -22,7 +21,7 @@ from typing import Self
 from deploy.local.database import database_part
 from deploy.local.kafka import kafka_parts
 from deploy.local.part import Part, await_ready, send_signal, spawn, terminate
-from deploy.local.ports import free_ports, is_free
+from deploy.local.ports import kept_ports
 from deploy.local.redis import redis_part
 from deploy.local.sandbox.part import sandbox_part
 
@@ -72,7 +71,9 @@ def plan(folder: Path, *, parts: Iterable[str] = PARTS, brokers: int = 1) -> tup
         raise ValueError(f"Unknown parts {sorted(unknown)}; there are {', '.join(PARTS)}")
     own = {part: os.environ[name] for part, name in _OWN_SERVER.items() if part in wanted and os.environ.get(name)}
     started = wanted - set(own)
-    ports = _ports(folder, brokers)
+    ports = kept_ports(
+        folder, ("database", "redis", "sandbox", "smpp", "smtp", *(f"kafka-{n}" for n in range(2 * brokers)))
+    )
     planned: list[Part] = []
     addresses = dict.fromkeys(Addresses.__dataclass_fields__, "")
     addresses |= {{"database": "mongo"}.get(part, part): value for part, value in own.items()}
@@ -174,15 +175,3 @@ class Stack:
         if not names:
             raise KeyError(f"{part} is not run by this stack, which runs {', '.join(self._parts)}")
         return names
-
-
-def _ports(folder: Path, brokers: int) -> dict[str, int]:
-    """Port by name, kept in `ports.json` and chosen anew when one of them has been taken."""
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / "ports.json"
-    names = ["database", "redis", "sandbox", "smpp", "smtp", *(f"kafka-{n}" for n in range(2 * brokers))]
-    ports: dict[str, int] = json.loads(kept.read_text()) if kept.exists() else {}
-    if set(ports) != set(names) or not all(is_free(port) for port in ports.values()):
-        ports = dict(zip(names, free_ports(len(names)), strict=True))
-        kept.write_text(json.dumps(ports))
-    return ports

@@ -1,0 +1,181 @@
+"""A whole Amends on this machine: parts, preparations, services. What `amends up`, `down` and `status` do."""
+
+import fcntl
+import os
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deploy.local.database import probe_database
+from deploy.local.kafka import probe_kafka
+from deploy.local.part import Part, PartUnavailableError, await_ready
+from deploy.local.ports import kept_ports
+from deploy.local.programs import Program, preparations, program_names, programs
+from deploy.local.redis import probe_redis
+from deploy.local.run_file import read_run, refresh_pids, run_file, write_run
+from deploy.local.stack import Addresses, plan
+from deploy.local.supervision import ProcessState, Supervisor
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One process in `amends status`."""
+
+    name: str
+    state: str
+    pid: int
+    ready: bool
+    address: str
+
+
+def up(
+    folder: Path, *, workers: Mapping[str, int], policy: str = "default", brokers: int = 1, detached: bool, say: Say
+) -> None:
+    """Start everything in the folder and return when every service is ready; `run.json` is there then.
+
+    Raises:
+        PartUnavailableError: Something does not come up. Whatever was started is stopped again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    supervisor = Supervisor(folder)
+    with _only_one(folder):
+        if supervisor.is_running():
+            raise PartUnavailableError(f"A stack runs in {folder} already: `amends down` stops it.")
+        supervisor.stop()
+        run_file(folder).unlink(missing_ok=True)
+        parts, addresses = plan(folder, brokers=brokers)
+        services = programs(workers=workers, ports=kept_ports(folder, program_names(workers)))
+        environment = {
+            **addresses.environment(),
+            "AMENDS_KEYRING": str(folder / "keyring.json"),
+            "AMENDS_RUN": str(folder),
+            "AMENDS_REPLICATION_FACTOR": os.environ.get("AMENDS_REPLICATION_FACTOR") or str(brokers),
+        }
+        try:
+            _start(supervisor, parts, services, environment=environment, policy=policy, detached=detached, say=say)
+            write_run(folder, _content(supervisor, addresses, parts, services, policy))
+            refresh_pids(folder, supervisor.pids())
+        except BaseException:
+            supervisor.stop()
+            raise
+
+
+def down(folder: Path) -> bool:
+    """Stop everything of the folder, also what a killed supervisor left; whether anything ran."""
+    run_file(folder).unlink(missing_ok=True)
+    ended = Supervisor(folder).stop()
+    run_file(folder).unlink(missing_ok=True)
+    return bool(ended)
+
+
+def status(folder: Path) -> list[Line]:
+    """Every process with whether it is ready, asked now; empty when nothing runs. Freshens `run.json`."""
+    supervisor = Supervisor(folder)
+    states = supervisor.states()
+    if not states:
+        return []
+    refresh_pids(folder, supervisor.pids())
+    found = read_run(folder) or {}
+    addresses = {**found.get("parts", {}), **found.get("http", {})}
+
+    def line(process: ProcessState) -> Line:
+        address = addresses.get(process.name, "")
+        ready = bool(process.pid and address) and _is_ready(process.name, address)
+        return Line(process.name, process.state, process.pid, ready, address)
+
+    with ThreadPoolExecutor(len(states)) as threads:
+        return list(threads.map(line, states))
+
+
+def _start(
+    supervisor: Supervisor, parts: list[Part], services: list[Program], *, environment: Mapping[str, str], policy: str,
+    detached: bool, say: Say,
+) -> None:  # fmt: skip
+    began = time.monotonic()
+    supervisor.start(parts=parts, programs=services, environment=environment, detached=detached)
+    for part in parts:
+        await_ready(part, alive=supervisor.is_running)
+        say(f"{part.name:<12} ready after {time.monotonic() - began:4.1f} s  {part.address}")
+    for command in preparations(folder=supervisor.folder, policy=policy):
+        _prepare(command, environment)
+    if services:
+        supervisor.start_services()
+    for service in services:
+        await_ready(_as_part(service, supervisor.folder), alive=supervisor.is_running)
+        say(f"{service.name:<12} ready after {time.monotonic() - began:4.1f} s  {service.url}")
+
+
+def _prepare(command: list[str], environment: Mapping[str, str]) -> None:
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120
+    )
+    if done.returncode:
+        spoken = (done.stdout + done.stderr).strip()[-2000:]
+        raise PartUnavailableError(f"`{' '.join(command[1:])}` ended with {done.returncode}:\n{spoken}")
+
+
+def _as_part(program: Program, folder: Path) -> Part:
+    return Part(
+        name=program.name,
+        command=program.command,
+        folder=folder / program.name,
+        address=program.url,
+        probe=lambda: _get_ready(program.url),
+        advice=f"Ask {program.url}/readyz what it waits for.",
+        ready_s_max=60,
+    )
+
+
+def _content(
+    supervisor: Supervisor, addresses: Addresses, parts: list[Part], services: list[Program], policy: str
+) -> dict[str, object]:
+    return {
+        **asdict(addresses),
+        "parts": {part.name: part.address for part in parts},
+        "http": {service.name: service.url for service in services},
+        "metrics": {service.name: f"{service.url}/metrics" for service in services},
+        "pids": supervisor.pids(),
+        "supervisor": supervisor.pid(),
+        "folder": str(supervisor.folder),
+        "keyring": str(supervisor.folder / "keyring.json"),
+        "policy": policy,
+        "started_at": datetime.now(UTC).isoformat(),
+    }
+
+
+def _is_ready(name: str, address: str) -> bool:
+    probe: Callable[[str], None] = {
+        "kafka": lambda bootstrap: probe_kafka(bootstrap, brokers=1),
+        "database": probe_database,
+        "redis": probe_redis,
+    }.get(name.partition("-")[0], _get_ready)
+    try:
+        probe(address)
+    except Exception:  # noqa: BLE001 - whatever a client raises means "not ready"
+        return False
+    return True
+
+
+def _get_ready(url: str) -> None:
+    """Raises unless `/readyz` answers 200."""
+    with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # noqa: S310 - an address of our own
+        return
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Two starts of the same folder must not mix."""
+    with (folder / "up.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PartUnavailableError(f"Another `amends up` is starting in {folder}: wait for it.") from error
+        yield
