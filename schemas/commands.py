@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Discriminator, Field
 
-from schemas.classification import CategoryRef
+from schemas.classification import Matter
 from schemas.codes import Channel, Demand, RiskFlag, Severity
 from schemas.message import Actor, Code, Message, Part
 from schemas.sealed import MaskedContact
@@ -39,8 +39,8 @@ class CompleteReview(Part):
     """The preliminary check is done. What it corrects of the proposal is given, what it confirms is left out."""
 
     name: Literal["complete_review"] = "complete_review"
-    primary: CategoryRef | None = None
-    secondary: tuple[CategoryRef, ...] | None = None
+    primary: Matter | None = None
+    secondary: tuple[Matter, ...] | None = None
     demand: tuple[Demand, ...] | None = None
     severity: Severity | None = None
     flags: tuple[RiskFlag, ...] | None = None

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from schemas.classification import CategoryRef
+from schemas.classification import Matter
 from schemas.codes import Clock, ClockState, Severity
 from schemas.message import Code, Message
 
@@ -77,7 +77,7 @@ class Accountable(SlaFact):
     unit: Code | None = None
     person: Code | None = None
     severity: Severity
-    category: CategoryRef | None = None
+    category: Matter | None = None
 
 
 class SlaWarned(Accountable):

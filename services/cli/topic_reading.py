@@ -1,0 +1,75 @@
+"""Read topics from their first record to their present end, as plain JSON: what a checker from outside sees."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record, its payload parsed but not validated; None where it is no JSON."""
+
+    topic: str
+    partition: int
+    offset: int
+    type: str
+    headers: dict[str, bytes]
+    payload: dict[str, Any] | None
+
+
+async def read_to_end(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Record]:
+    """Every record of the topics, in order within a partition, up to the end offsets at the start of the call.
+
+    A topic that does not exist has no records.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_bytes=16 * 1024 * 1024,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
+    await consumer.start()
+    try:
+        known = await consumer.topics()
+        partitions = [
+            TopicPartition(topic, p)
+            for topic in topics
+            if topic in known
+            for p in sorted(consumer.partitions_for_topic(topic) or ())
+        ]
+        if not partitions:
+            return
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        open_ends = {tp: end for tp, end in ends.items() if end > await consumer.position(tp)}
+        while open_ends:
+            for tp, records in (await consumer.getmany(timeout_ms=500, max_records=10_000)).items():
+                for record in records:
+                    if record.offset < ends[tp]:
+                        yield _parsed(record)
+            for tp in list(open_ends):
+                if await consumer.position(tp) >= open_ends[tp]:
+                    del open_ends[tp]
+    finally:
+        await consumer.stop()
+
+
+def _parsed(record: Any) -> Record:
+    headers = dict(record.headers)
+    try:
+        payload = orjson.loads(record.value) if record.value is not None else None
+    except orjson.JSONDecodeError:
+        payload = None
+    return Record(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        type=headers.get("ce_type", b"").decode("ascii", "replace"),
+        headers=headers,
+        payload=payload if isinstance(payload, dict) else None,
+    )

@@ -1,0 +1,119 @@
+"""`amends verify`: was anything lost, doubled or late? Compares what was accepted with what came out of it."""
+
+import asyncio
+import json
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+from aiokafka.errors import KafkaError
+from pymongo.errors import PyMongoError
+from rich.console import Console
+from rich.table import Table
+
+from schemas.topics import TOPICS
+from services.cli.audit import Difference, Snapshot, differences, settled, summary
+from services.cli.topic_reading import read_to_end
+from services.runtime.mongo import connect
+
+EXIT_DIFFERENCES = 1
+EXIT_UNREACHABLE = 3
+SHOWN_MAX = 50
+
+
+@click.command
+@click.option("--run", "folder", envvar="AMENDS_RUN", default=".run", show_default=True, help="Folder of `amends up`.")
+@click.option("--wait", "wait_s", type=float, default=30, show_default=True, help="Seconds to let work settle.")
+@click.option("--lateness-max", "lateness_s_max", type=float, help="Name breaches told later than this many seconds.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def verify(*, folder: str, wait_s: float, lateness_s_max: float | None, as_json: bool) -> None:
+    """Compare what was accepted with tickets, clocks and messages, and name each difference.
+
+    Exit code: 0 nothing differs, 1 something does, 3 Kafka or the database cannot be asked.
+    """
+    console = Console()
+    where = addresses(Path(folder))
+    try:
+        snapshot, found = asyncio.run(_until_settled(where, wait_s=wait_s, lateness_s_max=lateness_s_max))
+    except (KafkaError, PyMongoError, OSError) as error:
+        click.echo(f"Cannot verify: {error}. Is the stack up? `amends status` tells.", err=True)
+        raise SystemExit(EXIT_UNREACHABLE) from None
+    counts = summary(snapshot, found)
+    if as_json:
+        named = [{"kind": d.kind, "subject": d.subject, "says": d.says} for d in found]
+        click.echo(json.dumps(counts | {"found": named}, ensure_ascii=False))
+    else:
+        show(console, counts, found)
+    raise SystemExit(EXIT_DIFFERENCES if found else 0)
+
+
+def addresses(folder: Path) -> dict[str, Any]:
+    """Where the parts are: from the environment, else from the folder's `run.json`."""
+    file = folder / "run.json"
+    run: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    for name in ("kafka", "mongo", "redis"):
+        given = os.environ.get(f"AMENDS_{name.upper()}")
+        if given:
+            run[name] = given
+        elif name not in run:
+            raise click.UsageError(f"nothing runs in {folder}: start with `amends up`, or set AMENDS_{name.upper()}")
+    return run
+
+
+async def take_snapshot(where: dict[str, Any]) -> Snapshot:
+    """Read topics, collections and the sandbox once."""
+    snapshot = Snapshot(now=datetime.now(UTC))
+    async for record in read_to_end(where["kafka"], [*TOPICS]):
+        if record.payload is not None:
+            try:
+                snapshot.add(record.topic, record.type, record.payload)
+            except KeyError:
+                continue  # a poison message: its consumer says what it is, in the dead letters
+    replayed: set[tuple[str, int, int]] = set()
+    letters: dict[tuple[str, int, int], str] = {}
+    async for record in read_to_end(where["kafka"], [t.dead_letters for t in TOPICS.values()]):
+        place = (record.topic, record.partition, record.offset)
+        letters[place] = record.headers.get("dl_reason", b"no reason given").decode("utf-8", "replace")
+    snapshot.dead_letters = [(*place, reason) for place, reason in letters.items() if place not in replayed]
+    database = connect(where["mongo"], database=os.environ.get("AMENDS_MONGO_DATABASE", "amends"))
+    async for event in database["ticket_events"].find({}, {"_id": 1, "event_id": 1}):
+        ticket, _, number = event["_id"].rpartition(":")
+        snapshot.stored[ticket][int(number)] = str(event["event_id"])
+    async for ticket in database["tickets"].find({}, {"version": 1, "state": 1, "number": 1}):
+        snapshot.tickets[str(ticket["_id"])] = ticket
+    if where.get("sandbox"):
+        async with httpx.AsyncClient(timeout=30) as client:
+            answer = await client.get(f"{where['sandbox']}/messages")
+            answer.raise_for_status()
+            snapshot.messages = answer.json()
+    return snapshot
+
+
+async def _until_settled(
+    where: dict[str, Any], *, wait_s: float, lateness_s_max: float | None
+) -> tuple[Snapshot, list[Difference]]:
+    until = time.monotonic() + wait_s
+    while True:
+        snapshot = await take_snapshot(where)
+        found = differences(snapshot, lateness_s_max=lateness_s_max)
+        if settled(found) or time.monotonic() > until:
+            return snapshot, found
+        await asyncio.sleep(0.5)
+
+
+def show(console: Console, counts: dict[str, Any], found: list[Difference]) -> None:
+    """The result for people: counts, then each difference."""
+    table = Table(show_header=False, box=None)
+    for name, value in counts.items():
+        if not name.startswith("differences"):
+            table.add_row(name.replace("_", " "), str(value))
+    console.print(table)
+    for difference in found[:SHOWN_MAX]:
+        console.print(f"[red]{difference.kind}[/] {difference.subject}: {difference.says}", highlight=False)
+    if len(found) > SHOWN_MAX:
+        console.print(f"... and {len(found) - SHOWN_MAX} more; --json lists all")
+    console.print("[red]Something differs.[/]" if found else "[green]Nothing lost, nothing doubled.[/]")
