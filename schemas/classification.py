@@ -2,7 +2,6 @@
 
 from datetime import date
 from decimal import Decimal
-
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -137,5 +136,7 @@ class ExtractionPolicy(Part):
         default=r"\d{3}[A-Z]{1,3}\d{0,2}",
         description="area number with letters, such as 755AB; taken only beside a word for outlet or hub",
     )
-    regions: tuple[str, ...] = Field(default=("CN",), description="where a phone number without country code is at home")
+    regions: tuple[str, ...] = Field(
+        default=("CN",), description="where a phone number without country code is at home"
+    )
     chars_read_max: int = Field(default=20_000, ge=100)

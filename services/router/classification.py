@@ -1,0 +1,129 @@
+"""Classify a complaint: pure, deterministic, explained by words of the classifier's own vocabulary.
+
+Reference: the deciding rules were agreed by two people on 396 real texts (kappa 0.89 on the primary category).
+"""
+
+import math
+import unicodedata
+from functools import lru_cache
+from typing import Final
+
+from schemas.classification import Classification, ClassifierPolicy, Evidence, Facts, Matter
+from schemas.codes import Category
+from services.router.classifier import axes
+from services.router.classifier.extraction import extract
+from services.router.classifier.lexicon import Lexicon, Reading
+from services.router.classifier.rules import Decision, category_of, decide
+
+__all__ = ["classify", "extract", "vocabulary"]
+
+_NO_FACTS: Final = Facts()
+_DEFAULTS: Final = ClassifierPolicy()
+# Confidence = logistic(a + b * margin), fitted on real complaints: the share right among texts with that margin.
+_CONFIDENCE_AT_TIE: Final = -0.2
+_CONFIDENCE_SLOPE: Final = 1.0
+
+
+@lru_cache(maxsize=1)
+def vocabulary() -> Lexicon:
+    """The word list, read once per process."""
+    return Lexicon()
+
+
+def _bounded(text: str, chars_max: int) -> str:
+    """A text of at most so many characters: two thirds from the beginning, the rest from the end."""
+    if len(text) <= chars_max:
+        return text
+    head = chars_max * 2 // 3
+    return text[:head] + "\n" + text[len(text) - (chars_max - head) :]
+
+
+def _normal(text: str) -> str:
+    """Full-width letters and digits become plain ones; case is dropped; typographic quotes become plain."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).replace("’", "'")
+    return text.lower()
+
+
+def classify(
+    text: str,
+    *,
+    subject: str = "",
+    remedy: str = "",
+    facts: Facts | None = None,
+    policy: ClassifierPolicy = _DEFAULTS,
+) -> Classification:
+    """Say what went wrong, what is wanted and how grave it is.
+
+    Any text is accepted, in any language and with any characters; it is read up to `policy.chars_read_max` characters.
+    Subject and remedy sought count like the text itself.
+    """
+    lexicon = vocabulary()
+    whole = "\n".join(part for part in (subject, text, remedy) if part)
+    reading = lexicon.read(_normal(_bounded(whole, policy.chars_read_max)))
+    scores: dict[str, float] = {}
+    weights = lexicon.weights
+    for name in reading.found:
+        for code, weight in weights.get(name, ()):
+            scores[code] = scores.get(code, 0.0) + weight
+    decision = decide(scores, reading.found)
+    return _conclude(decision, scores, reading, facts or _NO_FACTS, policy)
+
+
+def _conclude(
+    decision: Decision,
+    scores: dict[str, float],
+    reading: Reading,
+    facts: Facts,
+    policy: ClassifierPolicy,
+) -> Classification:
+    primary, found = decision.primary, reading.found
+    category = category_of(primary)
+    secondary = _secondary(decision, scores, policy)
+    risk = axes.flags(category, found, reading.longest_days, facts, policy)
+    severity = axes.severity(primary, category, found, risk)
+    confidence = round(1 / (1 + math.exp(-(_CONFIDENCE_AT_TIE + _CONFIDENCE_SLOPE * decision.margin))), 3)
+    return Classification(
+        primary=category,
+        sub=primary.partition(".")[2] or None,
+        secondary=secondary,
+        demand=axes.demands(primary, found),
+        nature=axes.nature(primary, category, found, risk),
+        grade=axes.grade(primary, category),
+        severity=severity,
+        style=axes.style(found),
+        flags=risk,
+        confidence=confidence,
+        carrier_matter=category is not Category.OTHER or primary == "other.praise",
+        evidence=_evidence([primary, *(matter.code for matter in secondary)], found, policy),
+        needs_review=confidence < policy.confidence_min
+        or severity >= policy.severity_review_min
+        or not set(risk).isdisjoint(policy.review_flags),
+    )
+
+
+def _secondary(decision: Decision, scores: dict[str, float], policy: ClassifierPolicy) -> tuple[Matter, ...]:
+    """The best matter of each further category that says enough, gravest score first."""
+    best: dict[Category, tuple[float, str]] = {}
+    first = category_of(decision.primary)
+    for code in sorted(scores):
+        category = category_of(code)
+        if category in (first, Category.OTHER) or scores[code] < policy.secondary_score_min:
+            continue
+        if category not in best or scores[code] > best[category][0]:
+            best[category] = (scores[code], code)
+    ranked = sorted(best.values(), key=lambda item: (-item[0], item[1]))
+    return tuple(Matter(category=category_of(code), sub=code.partition(".")[2] or None) for _, code in ranked)
+
+
+def _evidence(codes: list[str], found: axes.Found, policy: ClassifierPolicy) -> tuple[Evidence, ...]:
+    """The words that spoke for the matters named, strongest first; they are the vocabulary's, never the writer's."""
+    weights = vocabulary().weights
+    said: dict[tuple[str, str], float] = {}
+    for name, words in found.items():
+        for code, weight in weights.get(name, ()):
+            if weight > 0 and code in codes:
+                for word in words:
+                    said[word, code] = said.get((word, code), 0.0) + weight
+    ranked = sorted(said, key=lambda item: (codes.index(item[1]), -said[item], item))
+    return tuple(Evidence(word=word, says=code) for word, code in ranked[: policy.evidence_max])

@@ -1,0 +1,1 @@
+"""The parts of the complaint classifier: word list, clause patterns, trained weights, deciding rules, extraction."""

@@ -1,0 +1,86 @@
+"""The deciding rules: what the carrier must act on first where several matters meet.
+
+Scores come from the word list and the trained model. The rules here only move scores of matters that compete, each for
+the reason that its docstring gives, so that every result can be explained by the words that made it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from schemas.codes import Category
+
+Scores = dict[str, float]
+"""Matter code, such as `delay.delivery` or `loss`, to score."""
+
+_FAULT_CLEAR = 2.2
+_OTHER_PRIOR = 0.8
+_SHARE_OF_LESSER = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Primary matter, the score of every category, and how far the first is ahead of the second."""
+
+    primary: str
+    categories: Mapping[Category, float]
+    margin: float
+
+
+def category_of(code: str) -> Category:
+    """Category of a matter code."""
+    return Category(code.partition(".")[0])
+
+
+def _at_most(scores: Scores, code: str, limit: float) -> None:
+    if scores.get(code, 0.0) > limit:
+        scores[code] = limit
+
+
+def _fault_before_goods(scores: Scores, found: Mapping[str, object]) -> None:
+    """A clear fault of the carrier comes before opinions about the goods, the merchant, or praise beside it."""
+    fault = max((score for code, score in scores.items() if not code.startswith("other")), default=0.0)
+    if fault >= _FAULT_CLEAR:
+        _at_most(scores, "other.unclear", 1.5)
+        _at_most(scores, "other.praise", 1.0)
+    if "signed_not_received" in found or "fake_sign" in found:
+        _at_most(scores, "other.enquiry", 1.5)
+
+
+def _damage_before_slowness(scores: Scores, found: Mapping[str, object]) -> None:
+    """Damage and slowness together are damage when the contents suffered on the way."""
+    if scores.get("damage.contents", 0.0) >= _FAULT_CLEAR and "transit_harm" in found:
+        _at_most(scores, "delay.delivery", 2.0)
+
+
+def _who_has_it(scores: Scores, found: Mapping[str, object]) -> None:
+    """Signed for but not received is a false sign-off unless somebody else evidently has it."""
+    if "taken" in found and ("signed" in found or "not_received" in found):
+        scores["operation_error.wrong_recipient"] = scores.get("operation_error.wrong_recipient", 0.0) + 1.5
+        _at_most(scores, "operation_error.false_signoff", 2.0)
+        _at_most(scores, "loss", 1.5)
+    if "signed_not_received" in found:
+        _at_most(scores, "delay.delivery", 2.5)
+
+
+RULES = (_fault_before_goods, _damage_before_slowness, _who_has_it)
+
+
+def decide(scores: Scores, found: Mapping[str, object]) -> Decision:
+    """Apply every rule to the scores (changed in place) and take the category that scores most, and its best matter."""
+    for rule in RULES:
+        rule(scores, found)
+    best: dict[Category, float] = {}
+    total: dict[Category, float] = {}
+    for code, score in scores.items():
+        category = category_of(code)
+        best[category] = max(best.get(category, 0.0), score)
+        if score > 0:
+            total[category] = total.get(category, 0.0) + score
+    categories = {c: top + _SHARE_OF_LESSER * (total.get(c, 0.0) - top) for c, top in best.items()}
+    categories[Category.OTHER] = categories.get(Category.OTHER, 0.0) + _OTHER_PRIOR
+    ranked = sorted(categories, key=lambda c: (-categories[c], c))
+    first = ranked[0]
+    matters = sorted((code for code in scores if category_of(code) is first), key=lambda code: (-scores[code], code))
+    primary = matters[0] if matters and scores[matters[0]] > 0 else "other.unclear"
+    margin = categories[first] - (categories[ranked[1]] if len(ranked) > 1 else 0.0)
+    return Decision(primary, categories, margin)
