@@ -59,6 +59,19 @@ async def read_to_end(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Re
         await consumer.stop()
 
 
+async def follow(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Record]:
+    """Every record of the topics from the first on, for as long as the caller asks for more."""
+    consumer = AIOKafkaConsumer(
+        *topics, bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        async for record in consumer:
+            yield _parsed(record)
+    finally:
+        await consumer.stop()
+
+
 def _parsed(record: Any) -> Record:
     headers = dict(record.headers)
     try:
