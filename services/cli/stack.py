@@ -84,6 +84,9 @@ def up(
         click.echo(f"Running. Addresses are in {run_file(folder)}; Ctrl-C stops everything.", err=True)
         for line in _spoken(Supervisor(folder)):
             click.echo(line, err=True)
+        if run_file(folder).exists():  # `amends down` from elsewhere takes it away first
+            running.down(folder)
+            raise click.ClickException(f"The supervisor was killed and everything with it; see {folder / 'logs'}.")
     except PartUnavailableError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

@@ -1,0 +1,27 @@
+"""Fetch and build what the local stack needs, before anything waits for it: `python -m deploy.local`."""
+
+import sys
+
+import click
+
+from deploy.local.database import server
+from deploy.local.java import java
+from deploy.local.kafka import fetch_jars
+from deploy.local.part import PartUnavailableError
+
+
+@click.command()
+def main() -> None:
+    """Fetch Kafka and build the database into the cache. Ends with 1 and a sentence for each part that failed."""
+    failed = False
+    for prepare in (java, fetch_jars, server):
+        try:
+            click.echo(prepare())
+        except PartUnavailableError as error:
+            click.echo(error, err=True)
+            failed = True
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
