@@ -5,7 +5,7 @@ Times are in seconds, counts end in `_total`. The documentation's table is made 
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 FAST_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Buckets of what should take milliseconds."""
@@ -34,4 +34,88 @@ class IntakeMetrics:
             ["route", "status"],
             buckets=FAST_S,
             registry=registry,
+        )
+
+
+class ConsumingMetrics:
+    """What a service reads from its topics."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.handled = Counter(
+            "amends_consumed_total", "Messages finished, dead letters included.", ["topic"], registry=registry
+        )
+        self.batch_seconds = Histogram(
+            "amends_consumed_batch_seconds",
+            "From the start of a batch to its end, retries included.",
+            buckets=FAST_S,
+            registry=registry,
+        )
+        self.backlog = Gauge(
+            "amends_consumed_backlog", "Messages of the owned partitions not yet handled.", ["topic"], registry=registry
+        )
+        self.dead_letters = Counter(
+            "amends_dead_letters_total",
+            "Messages set aside, by why: undecodable, refused or failed.",
+            ["topic", "why"],
+            registry=registry,
+        )
+        self.retries = Counter(
+            "amends_consumed_batch_retries_total",
+            "Batches tried again because a part that they need was away.",
+            registry=registry,
+        )
+        self.commit_failures = Counter(
+            "amends_consumed_commit_failures_total",
+            "Commits of offsets that the broker did not take.",
+            registry=registry,
+        )
+        self.partitions = Gauge("amends_consumed_partitions", "Partitions owned now.", registry=registry)
+        self.generation = Gauge(
+            "amends_consumed_generation", "Changes of ownership since the start.", registry=registry
+        )
+
+
+class ProducingMetrics:
+    """What a service publishes."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.published = Counter(
+            "amends_published_total", "Messages that the broker has acknowledged.", ["topic"], registry=registry
+        )
+        self.failures = Counter(
+            "amends_publish_failures_total", "Attempts to publish that failed as a whole or in part.", registry=registry
+        )
+        self.seconds = Histogram(
+            "amends_publish_seconds", "From the call to the last acknowledgement.", buckets=FAST_S, registry=registry
+        )
+
+
+class DeadlineMetrics:
+    """Whether what has to happen at a time happens then."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.lateness = Histogram(
+            "amends_deadline_lateness_seconds",
+            "From the due time of a deadline to the end of its handling.",
+            buckets=LATENESS_S,
+            registry=registry,
+        )
+        self.swept = Counter(
+            "amends_deadlines_swept_total",
+            "Overdue deadlines found by a sweep: their owner had died, or another process had armed them.",
+            registry=registry,
+        )
+        self.failed = Counter(
+            "amends_deadlines_failed_total", "Deadlines put off because their handling failed.", registry=registry
+        )
+        self.retries = Counter(
+            "amends_deadlines_retries_total",
+            "Attempts to claim or handle that waited because a part was away.",
+            registry=registry,
+        )
+        self.window = Gauge(
+            "amends_deadlines_in_memory", "Deadlines of the next minutes, held ready.", registry=registry
+        )
+        self.shards_open = Gauge(
+            "amends_deadlines_shards_open", "Owned shards whose deadlines may fire.", registry=registry
         )

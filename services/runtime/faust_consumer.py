@@ -1,0 +1,342 @@
+"""Faust's application with those parts replaced that lose messages, or that we have no use for.
+
+What is replaced in faust-streaming 0.15.3, and why:
+
+- acknowledging and the choice of the offset to commit: `Ledger`, because Faust commits past what is in flight and, once
+  a commit has failed, believes that it succeeded;
+- seeking after a rebalance: to the ledger's offsets, because Faust leaves a partition where it is when nothing was ever
+  committed, with whatever it had read and dropped gone;
+- remembering what was read, and dropping what comes again: the ledger knows better;
+- pausing partitions under load: the queue's bound does that, without a second's sleep when all are paused;
+- assignment: by range, so that partition p of every topic has the same owner (Faust's round robin does not);
+- Faust's producer, monitor and web server: not started.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
+
+import faust
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from faust.sensors import Monitor
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from services.runtime.ledger import Ledger, Place
+from services.runtime.logging import get_logger
+
+log = get_logger(__name__)
+
+SESSION_S: float = 6.0
+HEARTBEAT_S: float = 2.0
+REBALANCE_S: float = 30.0
+_POLL_S_MAX: float = 7 * 24 * 3600.0
+"""A consumer that waits for the database stays in its group; our own watchdog finds one that hangs."""
+_FETCH_BYTES_MAX = 256 * 1024
+_QUEUE_MAX = 2000
+_POLL_RECORDS_MAX = 1000
+
+Offsets = dict[tuple[str, int], int]
+
+
+class _Thread(driver.AIOKafkaConsumerThread):
+    """The thread that talks to Kafka, so that heartbeats go on while handlers compute."""
+
+    @property
+    def _application(self) -> "Application":
+        return cast("Application", self.app)
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:  # noqa: ARG002 - Faust's signature
+        app = self._application
+        return AIOKafkaConsumer(
+            bootstrap_servers=app.bootstrap,
+            client_id=app.conf.broker_client_id,
+            group_id=app.conf.id,
+            group_instance_id=app.instance,
+            partition_assignment_strategy=[RangePartitionAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=_POLL_RECORDS_MAX,
+            max_poll_interval_ms=int(_POLL_S_MAX * 1000),
+            max_partition_fetch_bytes=_FETCH_BYTES_MAX,
+            fetch_max_wait_ms=500,
+            request_timeout_ms=15_000,
+            session_timeout_ms=int(SESSION_S * 1000),
+            heartbeat_interval_ms=int(HEARTBEAT_S * 1000),
+            rebalance_timeout_ms=int(REBALANCE_S * 1000),
+            metadata_max_age_ms=30_000,
+        )
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit; whether the broker took it. A refusal is no crash: another owner does the work again."""
+        try:
+            await self._ensure_consumer().commit(
+                {TopicPartition(*place): OffsetAndMetadata(offset, "") for place, offset in offsets.items()}
+            )
+        except (KafkaError, IllegalStateError) as error:
+            log.warning("commit.refused", error=type(error).__name__)
+            return False
+        return True
+
+    async def bounds(self) -> tuple[Offsets, Offsets]:
+        """(first unfinished, end) offset of the assigned partitions."""
+        return cast("tuple[Offsets, Offsets]", await self.call_thread(self._bounds))
+
+    async def _bounds(self) -> tuple[Offsets, Offsets]:
+        consumer = self._ensure_consumer()
+        places = list(consumer.assignment())
+        if not places:
+            return {}, {}
+        firsts = await consumer.beginning_offsets(places)
+        ends = await consumer.end_offsets(places)
+        committed = await consumer._coordinator.fetch_committed_offsets(places)  # noqa: SLF001 - all in one request
+        starts: Offsets = {}
+        for place in places:
+            known = committed.get(place)
+            offset = known.offset if known is not None else -1
+            # A committed offset may have been deleted by retention, or lie past the end of a topic made anew.
+            starts[Place(*place)] = offset if firsts[place] <= offset <= ends[place] else firsts[place]
+        return starts, {Place(*place): ends[place] for place in places}
+
+    async def ends(self) -> Offsets:
+        """The end offsets of the assigned partitions now."""
+
+        async def ask() -> Offsets:
+            consumer = self._ensure_consumer()
+            places = list(consumer.assignment())
+            found = await consumer.end_offsets(places) if places else {}
+            return {Place(*place): end for place, end in found.items()}
+
+        return cast("Offsets", await self.call_thread(ask))
+
+    async def seek_all(self, offsets: Offsets) -> None:
+        """Read on from these offsets."""
+
+        async def seek() -> None:
+            consumer = self._ensure_consumer()
+            assigned = consumer.assignment()
+            for place, offset in offsets.items():
+                if TopicPartition(*place) in assigned:
+                    consumer.seek(TopicPartition(*place), offset)
+
+        await self.call_thread(seek)
+
+
+class _Forgetful(dict[Any, int | None]):
+    """In the place of Faust's read offsets, by which it would drop what is fetched again on purpose."""
+
+    def __missing__(self, _key: object) -> None:
+        return None
+
+    def __setitem__(self, _key: object, _value: int | None) -> None:
+        return
+
+
+class _Consumer(driver.Consumer):
+    """Faust's consumer, told by the ledger what to commit and where to read."""
+
+    _thread: _Thread
+
+    @property
+    def _application(self) -> "Application":
+        return cast("Application", self.app)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = _Forgetful()
+        self._committing = asyncio.Lock()
+
+    def _new_consumer_thread(self) -> _Thread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    def ack(self, message: Any) -> bool:  # noqa: ARG002 - Faust's signature
+        """Nothing is acknowledged one by one, whatever a cancelled or failing stream tries."""
+        return False
+
+    def on_buffer_full(self, tp: Any) -> None:
+        """The queue's bound makes the fetcher wait."""
+
+    def on_buffer_drop(self, tp: Any) -> None:
+        """See `on_buffer_full`."""
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002
+        """Commit the smallest unfinished offsets; whether the broker took them or there was nothing to commit."""
+        ledger = self._application.ledger
+        async with self._committing:
+            offsets = ledger.committable()
+            if not offsets:
+                return True
+            if not await self._thread.commit({TP(*place): offset for place, offset in offsets.items()}):
+                return False
+            # Only now: what a failed commit was about is committed again with the next one.
+            ledger.committed(offsets)
+            return True
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002
+        """As `commit`."""
+        return await self.commit()
+
+    async def perform_seek(self) -> None:
+        """Begin the ledger of a new assignment, and read on from where it says."""
+        app = self._application
+        generation = app.consumer_generation_id
+        if app.assigned_generation != generation:
+            while True:
+                try:
+                    starts, ends = await self._thread.bounds()
+                    break
+                except KafkaError as error:
+                    log.warning("offsets.unknown", error=type(error).__name__)
+                    await asyncio.sleep(0.5)
+            if generation != app.consumer_generation_id or app.rebalancing_now:
+                return
+            app.ledger.assign(starts=starts, ends=ends)
+            app.assigned_generation = generation
+        await self._thread.seek_all(app.ledger.next_offsets())
+
+    async def reread(self, place: tuple[str, int]) -> None:
+        """Read again what did not arrive."""
+        offset = self._application.ledger.next_offsets().get(place)
+        if offset is not None:
+            await self._thread.seek_all({place: offset})
+
+    async def ends(self) -> Offsets:
+        """The end offsets of the assigned partitions now."""
+        return await self._thread.ends()
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        """The group rebalances: finish what runs, commit, own nothing."""
+        app = self._application
+        app.rebalancing_now = True
+        await app.when_revoked()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
+        """The group has rebalanced."""
+        app = self._application
+        app.rebalancing_now = False
+        await super().on_partitions_assigned(assigned, generation_id)
+        app.when_assigned(frozenset(Place(*place) for place in assigned))
+
+
+class _Transport(driver.Transport):
+    Consumer = _Consumer
+
+
+class _SilentProducer(driver.Producer):
+    """Faust wants one; `services.runtime.producing` is the one that publishes."""
+
+    async def on_start(self) -> None:
+        """Connect to nothing."""
+
+    async def on_stop(self) -> None:
+        """Nothing is connected."""
+
+    async def flush(self) -> None:
+        """Nothing is buffered."""
+
+
+class _SilentTransport(driver.Transport):
+    Producer = _SilentProducer
+
+
+class _SilentMonitor(Monitor):
+    """Faust calls it for every record; counting is done per batch by our own metrics."""
+
+    def track_tp_end_offset(self, tp: Any, offset: int) -> None:
+        """Not wanted."""
+
+
+class Application(faust.App):
+    """One consumer group over some topics of equal partition count.
+
+    Attributes:
+        ledger: Begun anew by every assignment.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        *,
+        bootstrap: str,
+        instance: str | None,
+        ledger: Ledger,
+        when_revoked: Callable[[], Awaitable[None]],
+        when_assigned: Callable[[frozenset[Place]], None],
+        when_crashed: Callable[[BaseException], None],
+    ) -> None:
+        """An application that is not started.
+
+        Args:
+            group: Kafka's consumer group.
+            bootstrap: Kafka's bootstrap servers.
+            instance: static membership: a name that no other process of the group has, the same after a restart.
+            ledger: what is owned, delivered and finished.
+            when_revoked: awaited before partitions are given up; seconds at most.
+            when_assigned: called with the partitions that are owned.
+            when_crashed: called when any part of Faust has given up.
+        """
+        self.bootstrap = bootstrap
+        self.instance = instance
+        self.ledger = ledger
+        self.when_revoked = when_revoked
+        self.when_assigned = when_assigned
+        self.when_crashed = when_crashed
+        self.assigned_generation: int | None = None
+        self.rebalancing_now = False
+        super().__init__(
+            group,
+            broker=[f"kafka://{server.strip()}" for server in bootstrap.split(",")],
+            monitor=_SilentMonitor(),
+            autodiscover=False,
+            web_enabled=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            processing_guarantee="at_least_once",
+            broker_session_timeout=SESSION_S,
+            broker_heartbeat_interval=HEARTBEAT_S,
+            broker_request_timeout=15.0,
+            # Batches commit for themselves; this is a second chance for what could not be committed then.
+            broker_commit_interval=1.0,
+            broker_max_poll_records=_POLL_RECORDS_MAX,
+            consumer_auto_offset_reset="earliest",
+            stream_buffer_maxsize=_QUEUE_MAX,
+            stream_wait_empty=False,
+            stream_recovery_delay=0.0,
+            store="memory://",
+        )
+
+    def on_init_dependencies(self) -> Any:
+        """Faust's parts, but for the monitor among the sensors, which would be called for every record."""
+        parts = super().on_init_dependencies()
+        self.sensors.remove(self.monitor)
+        return parts
+
+    async def ends(self) -> Offsets:
+        """The end offsets of the assigned partitions now."""
+        return await self._reader.ends()
+
+    async def reread(self, place: tuple[str, int]) -> None:
+        """Read again what did not arrive at `place`."""
+        await self._reader.reread(place)
+
+    async def commit_finished(self) -> bool:
+        """Commit the smallest unfinished offsets; whether the broker took them."""
+        return await self._reader.commit()
+
+    @property
+    def _reader(self) -> _Consumer:
+        return cast("_Consumer", self.consumer)
+
+    def _new_transport(self) -> _Transport:
+        return _Transport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> _SilentTransport:
+        return _SilentTransport(self.conf.broker_producer, self)
+
+    def _crash(self, reason: BaseException) -> None:
+        super()._crash(reason)
+        self.when_crashed(reason)

@@ -1,0 +1,35 @@
+"""Which partitions this process owns at the moment."""
+
+from collections.abc import Callable
+
+from services.runtime.ledger import Ledger
+
+
+class Ownership:
+    """The partitions of a consumption, by number, because partition p of all topics has one owner.
+
+    Attributes:
+        generation: Grows with every change; what was begun under another generation may have a new owner.
+        partitions: Owned now; empty while the group rebalances.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.generation = 0
+        self.partitions: frozenset[int] = frozenset()
+        self._ledger = ledger
+        self._callbacks: list[Callable[[], None]] = []
+
+    def caught_up(self, partition: int) -> bool:
+        """Whether everything up to the end seen at assignment is handled, in this partition of every topic."""
+        return partition in self.partitions and self._ledger.caught_up(partition)
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after every change of `partitions`, in the event loop; it must not block."""
+        self._callbacks.append(callback)
+
+    def change(self, partitions: frozenset[int]) -> None:
+        """Own these from now on."""
+        self.generation += 1
+        self.partitions = partitions
+        for callback in self._callbacks:
+            callback()
