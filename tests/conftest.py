@@ -18,6 +18,11 @@ from deploy.local.part import PartUnavailableError
 from deploy.local.stack import PARTS, Stack
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the runs under faults are."""
+    parser.addoption("--chaos", choices=["short", "long"], default="short", help="Length of the runs under faults.")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that runs on a real part is an integration test, wherever it stands."""
     for item in items:
