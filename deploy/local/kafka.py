@@ -9,7 +9,7 @@ import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 
@@ -145,10 +145,14 @@ def _fetch_by_maven(folder: Path) -> None:
 def _fetch_by_jgo(folder: Path) -> None:
     import jgo  # noqa: PLC0415 - optional: needed only where Maven is not installed
 
-    environment = jgo.build("+".join(":".join(artifact) for artifact in _ARTIFACTS), cache_dir=folder / "jgo")
-    for jar in environment.classpath:
-        shutil.copy(jar, folder)
-    shutil.rmtree(folder / "jgo")
+    # One by one, for asked together, the versions that log4j manages would be forced on Kafka's dependencies; and log4j
+    # first, for Kafka names an older one.
+    found: dict[tuple[str, str], Any] = {}
+    for artifact in reversed(_ARTIFACTS):
+        for jar in jgo.resolve(":".join(artifact)):
+            found.setdefault((jar.groupId, jar.artifactId), jar)
+    for jar in found.values():
+        shutil.copy(jar.resolve(), folder)
 
 
 def _format(home: Path, classpath: str) -> None:
