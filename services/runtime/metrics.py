@@ -35,6 +35,20 @@ class IntakeMetrics:
             buckets=FAST_S,
             registry=registry,
         )
+        self.in_flight = Gauge("amends_intake_requests_in_flight", "Requests worked on now.", registry=registry)
+        self.rejected_not_kept = Counter(
+            "amends_intake_rejected_not_kept_total",
+            "Refused complaints that the database could not take.",
+            registry=registry,
+        )
+        self.unavailable = Counter(
+            "amends_intake_unavailable_total",
+            "Complaints answered with 503 because Kafka or the database was away.",
+            registry=registry,
+        )
+        self.evidence_bytes = Counter(
+            "amends_intake_evidence_bytes_total", "Bytes of evidence taken.", registry=registry
+        )
 
 
 class ConsumingMetrics:
