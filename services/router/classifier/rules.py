@@ -9,10 +9,15 @@ from dataclasses import dataclass
 
 from schemas.codes import Category
 
+_SPECIFIC = frozenset(
+    {"signed_not_received", "fake_sign", "misroute_parcel", "lost_parcel", "no_door", "put_place", "courier_rude"},
+)
+"""Faults so plain that a polite question beside them does not make an enquiry of the complaint."""
+
 Scores = dict[str, float]
 """Matter code, such as `delay.delivery` or `loss`, to score."""
 
-_FAULT_CLEAR = 2.2
+_FAULT_CLEAR = 2.0
 _OTHER_PRIOR = 0.8
 _SHARE_OF_LESSER = 0.3
 
@@ -40,9 +45,10 @@ def _fault_before_goods(scores: Scores, found: Mapping[str, object]) -> None:
     """A clear fault of the carrier comes before opinions about the goods, the merchant, or praise beside it."""
     fault = max((score for code, score in scores.items() if not code.startswith("other")), default=0.0)
     if fault >= _FAULT_CLEAR:
-        _at_most(scores, "other.unclear", 1.5)
-        _at_most(scores, "other.praise", 1.0)
-    if "signed_not_received" in found or "fake_sign" in found:
+        _at_most(scores, "other.unclear", 1.0)
+    if fault >= _FAULT_CLEAR / 2:
+        _at_most(scores, "other.praise", 0.5)
+    if not _SPECIFIC.isdisjoint(found):
         _at_most(scores, "other.enquiry", 1.5)
 
 
@@ -62,7 +68,15 @@ def _who_has_it(scores: Scores, found: Mapping[str, object]) -> None:
         _at_most(scores, "delay.delivery", 2.5)
 
 
-RULES = (_fault_before_goods, _damage_before_slowness, _who_has_it)
+def _outstanding_before_silence(scores: Scores, found: Mapping[str, object]) -> None:
+    """A gap in tracking, or a telephone nobody answers, while goods are outstanding is a delay first."""
+    del found
+    if scores.get("delay.delivery", 0.0) >= _FAULT_CLEAR / 2:
+        for code in ("information.tracking", "information.unreachable", "operation_error.slow_feedback"):
+            _at_most(scores, code, max(scores["delay.delivery"] - 0.3, 0.0))
+
+
+RULES = (_outstanding_before_silence, _fault_before_goods, _damage_before_slowness, _who_has_it)
 
 
 def decide(scores: Scores, found: Mapping[str, object]) -> Decision:
