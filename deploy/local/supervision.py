@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import psutil  # type: ignore[import-untyped]  # publishes no types
+import psutil
 from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]  # publishes no types
 
 from deploy.local.part import BOUND, Part, PartUnavailableError, spawn_bound, tail

@@ -1,0 +1,134 @@
+"""The whole chain: complaints in over HTTP, tickets, clocks and SMS out, everything on this machine."""
+
+import asyncio
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import psutil
+
+from deploy.local import running
+from deploy.local.run_file import read_run
+from schemas.topics import TOPICS
+from services.cli.topic_reading import read_to_end
+
+STARTS_ITSELF = True
+FULL_PER_S = 500
+FULL_S = 120
+HALF_S = 40
+BATCH = 50
+BACKLOG_S = 5.0
+TEXTS = (
+    "包裹 {waybill} 在分拨中心停了五天不动，客服只说在催，再不到就要误事了。",
+    "快件{waybill}显示已签收，可我根本没收到，电话也打不通，请查清楚是谁签的。",
+    "收到的时候外箱湿透，里面的东西全受潮了，单号{waybill}，要求赔偿。",
+    "The tracking of {waybill} says delivered and signed, but nobody was home and nothing is here.",
+)
+
+
+async def run(folder: Path) -> dict[str, Any]:
+    """Half the load first, for the time from accepted to SMS; then the full load, for the backlog at its end."""
+    running.up(folder, workers={}, detached=False, say=lambda _line: None)
+    try:
+        where = read_run(folder) or {}
+        await _load(where, per_s=FULL_PER_S // 2, seconds=HALF_S, start=0)
+        await _until_sent(where, FULL_PER_S // 2 * HALF_S)
+        half = await _accept_to_sms_ms(where)
+        fed, took_s = await _load(where, per_s=FULL_PER_S, seconds=FULL_S, start=10_000_000)
+        await asyncio.sleep(BACKLOG_S)
+        backlog = await _backlog(where)
+        memory = {name: psutil.Process(pid).memory_info().rss / 1e6 for name, pid in where["pids"].items()}
+    finally:
+        running.down(folder)
+    return {
+        "complaints_per_s": fed / took_s,
+        "backlog_end": backlog,
+        "accept_to_sms_p50_ms": half[len(half) // 2],
+        "accept_to_sms_p99_ms": half[int(len(half) * 0.99)],
+        "accept_to_sms_max_ms": half[-1],
+        **{f"{name}_mb": mb for name, mb in memory.items()},
+    }
+
+
+async def _load(where: dict[str, Any], *, per_s: int, seconds: int, start: int) -> tuple[int, float]:
+    """Batches at a steady pace; one that is late is not waited for by the next. Returns (accepted, seconds)."""
+    began = time.monotonic()
+    async with httpx.AsyncClient(timeout=60) as client:
+
+        async def post(first: int, due: float) -> int:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            body = b"\n".join(orjson.dumps(_complaint(n)) for n in range(first, first + BATCH))
+            answer = await client.post(
+                f"{where['http']['intake']}/v1/complaints/batch",
+                content=body,
+                headers={"Content-Type": "application/x-ndjson", "Idempotency-Key": f"bench-{first}"},
+            )
+            return answer.text.count('"complaint_id"')
+
+        batches = per_s * seconds // BATCH
+        accepted = await asyncio.gather(*(post(start + n * BATCH, began + n * BATCH / per_s) for n in range(batches)))
+    return sum(accepted), time.monotonic() - began
+
+
+def _complaint(n: int) -> dict[str, Any]:
+    waybill = f"SF{n:013d}"
+    return {
+        "channel": "web",
+        "complainant": {"phone": f"+86135{n:08d}"},
+        "waybills": [waybill],
+        "description": TEXTS[n % len(TEXTS)].format(waybill=waybill),
+    }
+
+
+async def _until_sent(where: dict[str, Any], count: int) -> None:
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        sent = sum([r.type.startswith("amends.notification.sent") async for r in _read(where, "notification-event")])
+        if sent >= count:
+            return
+        await asyncio.sleep(2)
+
+
+async def _accept_to_sms_ms(where: dict[str, Any]) -> list[float]:
+    accepted = {r.payload["complaint_id"]: r.payload["submitted_at"] async for r in _read(where, "complaint-submitted")}
+    opened = {
+        r.payload["event_id"]: r.payload["complaint_id"]
+        async for r in _read(where, "ticket-event")
+        if r.type.startswith("amends.ticket.opened")
+    }
+    occasions = {
+        r.payload["notification_id"]: r.payload["occasion"]
+        async for r in _read(where, "notification-event")
+        if r.payload["moment"] == "received"
+    }
+    async with httpx.AsyncClient(timeout=60) as client:
+        messages = (await client.get(f"{where['sandbox']}/messages")).json()
+    return sorted(
+        (_time(m["received_at"]) - _time(accepted[opened[occasions[m["out_id"]]]])).total_seconds() * 1000
+        for m in messages
+        if occasions.get(m["out_id"]) in opened
+    )
+
+
+async def _backlog(where: dict[str, Any]) -> int:
+    async with httpx.AsyncClient(timeout=10) as client:
+        pages = [(await client.get(url)).text for url in where["metrics"].values()]
+    return sum(
+        int(float(line.rsplit(" ", 1)[1]))
+        for text in pages
+        for line in text.splitlines()
+        if line.startswith("amends_consumed_backlog{")
+    )
+
+
+async def _read(where: dict[str, Any], topic: str) -> Any:
+    async for record in read_to_end(where["kafka"], [TOPICS[topic].name]):
+        if record.payload is not None:
+            yield record
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
