@@ -1,0 +1,327 @@
+"""Deadlines: every armed one is handed out once it is due, not before, and within a second while any worker lives.
+
+The database is the truth (`deadline_store`). The owner of a shard holds the next minutes in memory (`deadline_window`),
+so that a deadline is claimed within milliseconds of its time; claiming is a compare-and-set, so that two processes may
+try. What nobody claimed in time (its owner died, or another process armed it) is swept up by any worker.
+
+A shard fires only while it is open. Its owner opens it when it has handled every event up to the end that it saw when
+it became the owner: a deadline that an unread event has made void must not fire. Once open, it stays open through
+changes of ownership for as long as any worker follows it.
+"""
+
+import asyncio
+import itertools
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+from uuid import uuid4
+
+from services.runtime.deadline_store import Deadline, DeadlineStore, Due, Seconds, ShardState, kept_seconds
+from services.runtime.deadline_window import Window
+from services.runtime.logging import get_logger
+from services.runtime.metrics import DeadlineMetrics
+from services.runtime.retries import UNAVAILABLE
+from services.runtime.time_source import Clock, SystemClock
+
+__all__ = ["Deadline", "Deadlines", "Due", "OnDue", "Owner", "Timing"]
+
+log = get_logger(__name__)
+R = TypeVar("R")
+
+OnDue = Callable[[Sequence[Due]], Awaitable[None]]
+"""Handles a batch; when it returns, they are done. May be called again with the same ones, after a crash or error."""
+
+_ANY_REVISION = 2**63 - 1
+
+
+class Owner(Protocol):
+    """What deadlines ask of the ownership of partitions."""
+
+    @property
+    def generation(self) -> int:
+        """Grows with every change."""
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """Owned now."""
+
+    def caught_up(self, partition: int) -> bool:
+        """Whether everything up to the end seen at assignment is handled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How far ahead, how often, how many. The sum of `swept_after_s`, `tick_s` and a batch stays under a second."""
+
+    window_s: float = 120.0
+    """How far ahead a shard is held in memory; read anew when half of it has passed."""
+    window_size_max: int = 200_000
+    """Entries in memory; with more, the window is shorter."""
+    tick_s: float = 0.2
+    """How often shards are followed and swept."""
+    swept_after_s: float = 0.5
+    """Overdue by so much, anybody may take it."""
+    sweep_max: int = 2_000
+    lease_s: float = 0.6
+    """A worker that handles for longer says so meanwhile; one that does not is taken for dead."""
+    followed_s: float = 3.0
+    """An open shard that nobody followed for so long is closed until its owner has caught up."""
+    batch_max: int = 500
+    batches_max: int = 4
+    """Handed out at the same time."""
+    gather_s: float = 0.02
+    """Waited between batches that are not full, so that single deadlines make batches."""
+    retry_s_max: float = 1.0
+    postponed_s_max: float = 300.0
+    """Longest wait before a deadline whose handling fails is tried again."""
+
+
+class Deadlines:
+    """The deadlines of one service, in one process."""
+
+    def __init__(
+        self,
+        service: str,
+        store: DeadlineStore,
+        metrics: DeadlineMetrics,
+        *,
+        clock: Clock | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        self._service = service
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock or SystemClock()
+        self._timing = timing or Timing()
+        self._worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self._window = Window(size_max=self._timing.window_size_max)
+        self._wake = asyncio.Event()
+        self._never = asyncio.Event()
+        self._slots = asyncio.Semaphore(self._timing.batches_max)
+        self._batches = itertools.count()
+        self._swept: set[str] = set()
+        self._handling: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._generation = 0
+        self._started_at: Seconds = 0.0
+        self._on_due: OnDue
+        self._owner: Owner
+
+    async def arm(self, deadlines: Sequence[Deadline]) -> None:
+        """Arm, or move those that are armed already. Returns when the store has them.
+
+        Raises:
+            Exception: of `UNAVAILABLE`, when the store could not be asked; arming all of them again is harmless.
+        """
+        await self._store.put(deadlines)
+        for deadline in deadlines:
+            if self._window.offer(deadline.shard, (kept_seconds(deadline.due_at), deadline.id)):
+                self._wake.set()
+
+    async def cancel(self, ids: Sequence[str] | Mapping[str, int]) -> None:
+        """Take back. With revisions, only those that were not armed by a higher one.
+
+        Raises:
+            Exception: as `arm`.
+        """
+        await self._store.remove(ids if isinstance(ids, Mapping) else dict.fromkeys(ids, _ANY_REVISION))
+
+    def start(self, on_due: OnDue, owner: Owner) -> None:
+        """Begin to fire, as soon as `owner` owns something."""
+        self._on_due, self._owner = on_due, owner
+        self._started_at = self._clock.time()
+        self._loops = [
+            asyncio.create_task(self._follow(), name=f"{self._service}.deadlines.follow"),
+            asyncio.create_task(self._fire(), name=f"{self._service}.deadlines.fire"),
+        ]
+
+    async def wait(self) -> None:
+        """Wait for the end, which only a fault of ours can bring.
+
+        Raises:
+            Exception: that fault; the process must end, for its deadlines no longer fire.
+        """
+        await asyncio.gather(*self._loops)
+
+    async def stop(self) -> None:
+        """Hand out no more, and wait for those that are being handled."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await asyncio.gather(*self._handling, return_exceptions=True)
+
+    async def abandon(self) -> None:
+        """Stop at once, in the middle of anything; others take over what is unfinished."""
+        for task in (*self._loops, *self._handling):
+            task.cancel()
+        await asyncio.gather(*self._loops, *self._handling, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        """Keep track of shards, read ahead and sweep, for ever."""
+        followed_at = 0.0
+        while True:
+            now = self._clock.time()
+            try:
+                followed_at = await self._tick(now, followed_at)
+            except UNAVAILABLE as error:
+                log.warning("deadlines.store_away", error=type(error).__name__)
+            await self._clock.wait(self._never, self._timing.tick_s)
+
+    async def _tick(self, now: Seconds, followed_at: Seconds) -> Seconds:
+        generation, partitions = self._owner.generation, self._owner.partitions
+        if generation == 0:
+            return followed_at  # Until it has been given a share once, nobody knows whether others are at work.
+        alive_since = max(self._started_at, now - self._timing.followed_s)
+        shards = await self._store.shards(self._service)
+        alive = {s.name for s in shards if s.state is ShardState.OPEN and s.followed_at >= alive_since}
+        own = {f"{self._service}:{p}": p for p in partitions}
+        if generation != self._generation:
+            await self._store.set_shards(sorted(own.keys() - alive), state=ShardState.CLOSED, now=now)
+            self._generation = generation
+        opening = sorted(name for name, p in own.items() if name not in alive and self._owner.caught_up(p))
+        await self._store.set_shards(opening, state=ShardState.OPEN, now=now)
+        alive.update(opening)
+        if now - followed_at >= self._timing.followed_s / 6:
+            await self._store.follow(sorted(alive), now=now)
+            followed_at = now
+        if own:  # While the group rebalances, what is in memory is as good as ever.
+            await self._read(sorted(own.keys() & alive), now)
+        await self._sweep(alive, now)
+        self._metrics.window.set(len(self._window))
+        self._metrics.shards_open.set(len(own.keys() & alive))
+        return followed_at
+
+    async def _read(self, shards: list[str], now: Seconds) -> None:
+        """Read the window when it has to be."""
+        window, timing = self._window, self._timing
+        level = window.level
+        if not shards and not window.shards:
+            return
+        if (
+            window.shards == frozenset(shards)
+            and level is not None
+            and level > now + timing.window_s / 2
+            and not window.cut
+        ):
+            return
+        if window.cut and window.shards == frozenset(shards) and len(window) > timing.window_size_max // 4:
+            return
+        until, limit = now + timing.window_s, max(timing.window_size_max // max(len(shards), 1), 1)
+        window.begin_reading()
+        read = {shard: await self._store.armed(shard, until=until, limit=limit) for shard in shards}
+        window.replace(read, until=until, limit=limit)
+        self._swept.clear()
+        self._wake.set()
+
+    async def _sweep(self, alive: set[str], now: Seconds) -> None:
+        """Take in what is overdue in any open shard."""
+        late = now - self._timing.swept_after_s
+        next_due = self._window.next_due
+        behind = next_due is not None and next_due < late
+        # Behind with our own, the sweep would only find what we have.
+        shards = alive - self._window.shards if behind else alive
+        found = await self._store.overdue(
+            sorted(shards),
+            due_before=late,
+            fired_before=now - self._timing.lease_s,
+            limit=self._timing.sweep_max,
+        )
+        new = [entry for entry in found if entry[1] not in self._swept]
+        for entry in new:
+            self._window.push(entry)
+        self._swept.update(id_ for _, id_ in new)
+        if new:
+            self._metrics.swept.inc(len(new))
+            self._wake.set()
+
+    async def _fire(self) -> None:
+        """Hand out what is due, for ever."""
+        timing = self._timing
+        while True:
+            await self._slots.acquire()
+            now = self._clock.time()
+            self._wake.clear()
+            ids = [id_ for _, id_ in self._window.pop_due(now, limit=timing.batch_max)]
+            if ids:
+                self._swept.difference_update(ids)
+                task = asyncio.create_task(self._claim_and_handle(ids))
+                self._handling.add(task)
+                task.add_done_callback(self._finished)
+                if len(ids) < timing.batch_max:
+                    await self._clock.wait(self._never, timing.gather_s)
+            else:
+                self._slots.release()
+                next_due = self._window.next_due
+                # Waiting is by another clock than the wall's, so look again now and then.
+                await self._clock.wait(self._wake, min(next_due - now, 1.0) if next_due is not None else 1.0)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._handling.discard(task)
+        self._slots.release()
+        if not task.cancelled() and (error := task.exception()):
+            log.error("deadlines.batch_lost", exc_info=error)
+
+    async def _claim_and_handle(self, ids: list[str]) -> None:
+        token = f"{self._worker}:{next(self._batches)}"
+
+        async def claim() -> list[Due]:
+            now = self._clock.time()
+            return await self._store.claim(ids, now=now, fired_before=now - self._timing.lease_s, token=token)
+
+        due = await self._persist(claim)
+        if due:
+            async with self._lease([d.id for d in due], token):
+                await self._hand_out(due, token)
+
+    async def _hand_out(self, due: list[Due], token: str) -> None:
+        """Have them handled; those that make the handler fail are put off, the others are not held up by them."""
+        try:
+            await self._persist(lambda: self._on_due(due))
+        except Exception:  # A handler may fail in any way, and time goes on for the others.
+            if len(due) > 1:
+                for half in (due[: len(due) // 2], due[len(due) // 2 :]):
+                    await self._hand_out(half, token)
+                return
+            wait_s = min(2.0 ** min(due[0].attempts, 30), self._timing.postponed_s_max)
+            log.exception("deadline.failed", id=due[0].id, attempts=due[0].attempts, again_s=wait_s)
+            self._metrics.failed.inc()
+            until = self._clock.time() + wait_s
+            await self._persist(lambda: self._store.postpone(due[0], until=until, token=token))
+            return
+        now = self._clock.time()
+        for d in due:
+            self._metrics.lateness.observe(max(now - d.due_at.timestamp(), 0.0))
+        await self._persist(lambda: self._store.done([d.id for d in due], token=token))
+
+    @asynccontextmanager
+    async def _lease(self, ids: list[str], token: str) -> AsyncIterator[None]:
+        """Keep telling that they are being handled."""
+
+        async def extend() -> None:
+            while True:
+                await self._clock.wait(self._never, self._timing.lease_s / 3)
+                try:
+                    await self._store.extend(ids, now=self._clock.time(), token=token)
+                except UNAVAILABLE:
+                    continue  # The handler meets the same, and says so.
+
+        task = asyncio.create_task(extend())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def _persist(self, act: Callable[[], Awaitable[R]]) -> R:
+        """Do it until every part that it needs is there."""
+        wait_s = 0.05
+        while True:
+            try:
+                return await act()
+            except UNAVAILABLE as error:
+                log.warning("deadlines.waiting", error=type(error).__name__, again_s=wait_s)
+                self._metrics.retries.inc()
+            await self._clock.wait(self._never, wait_s)
+            wait_s = min(wait_s * 2, self._timing.retry_s_max)

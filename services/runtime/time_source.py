@@ -1,0 +1,29 @@
+"""The time, as an argument: what runs on deadlines takes a `Clock`, so that a test can be the time."""
+
+import asyncio
+import contextlib
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall-clock time, and waiting."""
+
+    def time(self) -> float:
+        """Seconds since 1970, UTC. May jump when somebody sets the machine's clock."""
+
+    async def wait(self, wake: asyncio.Event, seconds: float) -> None:
+        """Return when `wake` is set or the seconds have passed, whichever is first. Never fails."""
+
+
+class SystemClock:
+    """The machine's clock; waiting is by the monotonic one, so a jump cannot make it long."""
+
+    def time(self) -> float:
+        """See `Clock`."""
+        return time.time()
+
+    async def wait(self, wake: asyncio.Event, seconds: float) -> None:
+        """See `Clock`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), max(seconds, 0.0))
