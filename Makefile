@@ -29,7 +29,7 @@ demo: install  ## Show the main job, live; ARGS=--exit stops by itself after abo
 	@$(BIN)/amends demo $(ARGS)
 
 test: install check  ## Everything that must pass: lint, types, unit, property, contract, integration
-	@$(BIN)/python -m deploy.local.fetch
+	@$(BIN)/python -m deploy.local || { test "$$CI" != true; echo "Tests that need the parts named above are skipped."; }
 	@$(BIN)/python -m pytest tests --durations=15 $(ARGS)
 
 check: install  ## The quick part: lint, types, imports, generated files
