@@ -10,7 +10,7 @@ Faust's queue and then the fetcher wait, and heartbeats go on.
 import asyncio
 import contextlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -285,7 +285,8 @@ class Consumption:
     def _finish(self, batch: list[Any]) -> None:
         for record in batch:
             self._ledger.finish(record.tp, record.offset)
-            self.metrics.handled.labels(topic=record.topic).inc()
+        for topic, count in Counter(record.topic for record in batch).items():
+            self.metrics.handled.labels(topic=topic).inc(count)
         self._finished += len(batch)
         self._commit_wanted.set()
 

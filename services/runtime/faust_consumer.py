@@ -19,7 +19,7 @@ from typing import Any, cast
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.sensors import Monitor
 from faust.transport.drivers import aiokafka as driver
@@ -37,6 +37,7 @@ _POLL_S_MAX: float = 7 * 24 * 3600.0
 """A consumer that waits for the database stays in its group; our own watchdog finds one that hangs."""
 _FETCH_BYTES_MAX = 256 * 1024
 _QUEUE_MAX = 2000
+_JAM_POLL_S = 0.002
 _POLL_RECORDS_MAX = 1000
 
 Offsets = dict[tuple[str, int], int]
@@ -44,6 +45,8 @@ Offsets = dict[tuple[str, int], int]
 
 class _Thread(driver.AIOKafkaConsumerThread):
     """The thread that talks to Kafka, so that heartbeats go on while handlers compute."""
+
+    logger = driver.logger
 
     @property
     def _application(self) -> "Application":
@@ -138,6 +141,8 @@ class _Forgetful(dict[Any, int | None]):
 class _Consumer(driver.Consumer):
     """Faust's consumer, told by the ledger what to commit and where to read."""
 
+    logger = driver.logger
+
     _thread: _Thread
 
     @property
@@ -161,6 +166,24 @@ class _Consumer(driver.Consumer):
 
     def on_buffer_drop(self, tp: Any) -> None:
         """See `on_buffer_full`."""
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        """Carry what is fetched to the stream, as fast as that takes it. Faust makes two tasks for each record."""
+        queues = [topic.queue for topic in self.app.topics]
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                async for _, message in self.getmany(timeout=1.0):
+                    if any(queue.full() for queue in queues):
+                        await self._wait_for_room(queues)
+                    await self.callback(message)
+        except (asyncio.CancelledError, ConsumerStoppedError):
+            if not self.app.should_stop:
+                raise
+
+    async def _wait_for_room(self, queues: list[Any]) -> None:
+        # To half full and not to the first free place, or a wait would be needed for every record.
+        while any(queue.qsize() > queue.maxsize // 2 for queue in queues) and not self.should_stop:  # noqa: ASYNC110 - the queue has no event for it
+            await asyncio.sleep(_JAM_POLL_S)
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002
         """Commit the smallest unfinished offsets; whether the broker took them or there was nothing to commit."""
@@ -257,6 +280,8 @@ class Application(faust.App):
         ledger: Begun anew by every assignment.
     """
 
+    logger = driver.logger
+
     def __init__(
         self,
         group: str,
@@ -336,6 +361,13 @@ class Application(faust.App):
 
     def _new_producer_transport(self) -> _SilentTransport:
         return _SilentTransport(self.conf.broker_producer, self)
+
+    def on_rebalance_return(self) -> None:
+        """Faust would tell its sensors, of which there are none, and warn that they do not know."""
+
+    def on_rebalance_end(self) -> None:
+        """See `on_rebalance_return`."""
+        self.rebalancing = False
 
     def _crash(self, reason: BaseException) -> None:
         super()._crash(reason)

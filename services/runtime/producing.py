@@ -6,6 +6,7 @@ Faust's own producer is not used: its `flush` can return early and a failed send
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -145,8 +146,8 @@ class Producer:
             await self._drop(live)
             if number == _ATTEMPTS_MAX or isinstance(failure, TimeoutError):
                 raise PublishFailed(f"{len(waiting)} of {len(records)} messages were not acknowledged") from failure
-        for record in records:
-            self._metrics.published.labels(topic=record.topic).inc()
+        for topic, count in Counter(record.topic for record in records).items():
+            self._metrics.published.labels(topic=topic).inc(count)
         self._metrics.seconds.observe(time.perf_counter() - started_at)
 
     async def _attempt(self, live: "_Live", records: list[Record]) -> tuple[list[Record], BaseException | None]:
