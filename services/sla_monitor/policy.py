@@ -1,0 +1,360 @@
+"""What a policy of service levels says: which clocks there are, their targets, calendars, conditions and escalation.
+
+A policy is a YAML file (see `deploy/policies/sla.yaml`), checked as a whole: `read_policy` and `parse_policy` raise one
+`PolicyError` that names every mistake with its path and value. `Rulebook` is what the clocks work with.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
+
+import yaml
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from schemas.codes import SUBCODES, Category, Channel, Clock, Moment, RiskFlag, Severity, Source
+from schemas.message import Code
+from services.sla_monitor.calendar import Calendar
+from services.sla_monitor.opening_hours import CalendarError
+
+PACKAGED: Final = files("deploy.policies")
+"""Where the policies that come with the package are."""
+
+DELIVERED: Final = {moment: f"{moment.value}_delivered" for moment in Moment}
+"""Names of the events that a delivery receipt gives, one for each moment."""
+
+TICKET_EVENTS: Final = frozenset(
+    {
+        # Types of ticket events.
+        *("opened", "classified", "assigned", "followed_up", "severity_changed", "review_started", "review_completed"),
+        *("first_action_taken", "answered", "resolved", "customer_awaited", "third_party_awaited", "resumed"),
+        *("withdrawn", "closed"),
+        # Derived from them.
+        "received",  # when the network got the complaint, which the opening event carries
+        "assigned_to_unit",  # an assignment that changes department or unit, not one from person to person
+        "machine_review_done",  # an assignment of a ticket that the machine understood well enough
+        "waiting_over",  # any event that leaves a waiting state
+        # Of parts of a ticket's life that nothing publishes yet; clocks may name them and wait.
+        *("appealed", "appeal_decided", "claim_agreed", "claim_paid", "regulator_answered", "platform_acted"),
+        *("reopened", "survey_requested", "survey_answered", "survey_exhausted"),
+    },
+)
+EVENTS: Final = TICKET_EVENTS | frozenset(DELIVERED.values())
+"""Every event that a start, pause, resume, stop or cancel condition may name."""
+
+OWNER: Final = "owner"
+UNIT: Final = "unit"
+
+_ISO_DURATION: Final = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+_WORDS: Final = re.compile(r"(\d+)\s*(working|calendar)?\s*(seconds?|sec|s|minutes?|min|m|hours?|h|days?|d)")
+_UNIT_S: Final = {"s": 1, "m": 60, "h": 3600}
+
+
+class PolicyError(ValueError):
+    """A policy that cannot be used; `problems` holds every reason with its path and value."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Target(_Section):
+    """A time limit: working days (whole days on a calendar that never closes) and seconds of working time."""
+
+    text: str
+    days: int
+    seconds: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def from_text(cls, written: Any) -> Any:
+        """Read "15min", "4 working hours", "24h", "3d", "5 working days", or ISO 8601 as "PT24H", "P3D"."""
+        if not isinstance(written, str):
+            if isinstance(written, dict):
+                return written
+            raise ValueError("write a duration with its unit, such as '24h', '15min', '3 working days' or 'PT4H'")
+        days = seconds = 0
+        if match := _WORDS.fullmatch(written.strip().lower()):
+            amount, unit = int(match[1]), match[3][0]
+            days, seconds = (amount, 0) if unit == "d" else (0, amount * _UNIT_S[unit])
+        elif match := _ISO_DURATION.fullmatch(written.strip().upper()):
+            weeks, days, hours, minutes, rest = (int(part or 0) for part in match.groups())
+            days, seconds = days + 7 * weeks, hours * 3600 + minutes * 60 + rest
+        if days + seconds <= 0:
+            raise ValueError("is not a duration; write '24h', '15min', '3 working days' or ISO 8601 such as 'PT4H'")
+        return {"text": written, "days": days, "seconds": seconds}
+
+
+def _as_tuple(written: Any) -> Any:
+    if isinstance(written, str | int | bool):
+        return (written,)
+    return tuple(written) if isinstance(written, list | set | frozenset) else written
+
+
+def _known_event(name: str) -> str:
+    if name not in EVENTS:
+        raise ValueError(f"is not an event; known are {', '.join(sorted(EVENTS))}")
+    return name
+
+
+def _known_category(written: str) -> str:
+    category, _, sub = written.partition(".")
+    if category not in {known.value for known in Category}:
+        raise ValueError(f"is not a category; known are {', '.join(known.value for known in Category)}")
+    if sub and sub not in SUBCODES[Category(category)]:
+        raise ValueError(f"is not a sub-code of {category}; known are {', '.join(SUBCODES[Category(category)])}")
+    return written
+
+
+EventName = Annotated[str, BeforeValidator(_known_event)]
+EventNames = Annotated[tuple[EventName, ...], BeforeValidator(_as_tuple)]
+CategoryName = Annotated[str, BeforeValidator(_known_category)]
+
+
+class Case(NamedTuple):
+    """What a policy may look at when it chooses targets and ladders; None is not known yet."""
+
+    channel: Channel | None = None
+    source: Source | None = None
+    category: str | None = None
+    severity: Severity | None = None
+    customer_tier: str | None = None
+    region: str | None = None
+    risk: frozenset[RiskFlag] = frozenset()
+    major: bool = False
+    reachable: bool = True
+
+
+class Match(_Section):
+    """Conditions that must all hold; each names one value or several of which one must hold. Empty: always."""
+
+    channel: Annotated[tuple[Channel, ...], BeforeValidator(_as_tuple)] = ()
+    source: Annotated[tuple[Source, ...], BeforeValidator(_as_tuple)] = ()
+    category: Annotated[tuple[CategoryName, ...], BeforeValidator(_as_tuple)] = ()
+    """`delay` matches every delay, `delay.transit` only that sub-code."""
+    severity: Annotated[tuple[Severity, ...], BeforeValidator(_as_tuple)] = ()
+    customer_tier: Annotated[tuple[Code, ...], BeforeValidator(_as_tuple)] = ()
+    region: Annotated[tuple[Code, ...], BeforeValidator(_as_tuple)] = ()
+    risk: Annotated[tuple[RiskFlag, ...], BeforeValidator(_as_tuple)] = ()
+    major: bool | None = None
+    reachable: bool | None = None
+    """Whether any way to reach the complainant is known."""
+
+    def holds(self, case: Case) -> bool:
+        """Whether every condition holds; a value that is not known yet matches no condition on it."""
+        named = (
+            (self.channel, case.channel),
+            (self.source, case.source),
+            (self.severity, case.severity),
+            (self.customer_tier, case.customer_tier),
+            (self.region, case.region),
+        )
+        if any(wanted and value not in wanted for wanted, value in named):
+            return False
+        if self.category and not {case.category, (case.category or "").partition(".")[0]} & set(self.category):
+            return False
+        if self.risk and not case.risk & set(self.risk):
+            return False
+        flags = ((self.major, case.major), (self.reachable, case.reachable))
+        return all(wanted is None or wanted == value for wanted, value in flags)
+
+
+class Rule(_Section):
+    """One line of a clock's table: when it holds, this is the target."""
+
+    name: Code
+    match: Match = Match()
+    target: Target
+
+
+class Start(_Section):
+    """The event that starts a clock, and the earlier event it is counted from when that is another."""
+
+    at: EventNames
+    counted_from: EventName | None = None
+
+
+class ClockPolicy(_Section):
+    """One clock: conditions, calendar and table of targets. A ticket that no rule matches does not get the clock."""
+
+    start: Start
+    stop: EventNames
+    pause: EventNames = ()
+    resume: EventNames = ()
+    repeats: bool = False
+    """Whether a later start event ends the cycle that is open and begins the next; otherwise it runs once a ticket."""
+    calendar: Code
+    """Name of a calendar below; `unit`: the one that the assignment names; `owner`: that, and before it the default."""
+    warnings: tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None = None
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def conditions_fit(self) -> Self:
+        """What pauses can be resumed, and rules have names of their own."""
+        if bool(self.pause) != bool(self.resume):
+            raise ValueError("pause and resume go together; name both or none")
+        names = [rule.name for rule in self.rules]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"rules share the names {doubled}; each needs its own, it stands in every fact")
+        return self
+
+
+class Ladder(_Section):
+    """Who must look at a breach at each share of the target."""
+
+    name: Code
+    match: Match = Match()
+    levels: tuple[Code, ...]
+
+
+class Escalation(_Section):
+    """Shares of the target (1.0 is the breach) and ladders with a level for each; the first that matches counts."""
+
+    shares: tuple[Annotated[float, Field(ge=1)], ...]
+    ladders: Annotated[tuple[Ladder, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def levels_fit(self) -> Self:
+        """The steps begin at the breach and rise, and each ladder has a level for each."""
+        if not self.shares or self.shares[0] != 1 or list(self.shares) != sorted(set(self.shares)):
+            raise ValueError(f"shares {list(self.shares)} must begin with 1.0, the breach, and rise")
+        for ladder in self.ladders:
+            if len(ladder.levels) != len(self.shares):
+                raise ValueError(f"ladder {ladder.name!r} needs {len(self.shares)} levels, it has {len(ladder.levels)}")
+        return self
+
+
+class CalendarPolicy(_Section):
+    """A calendar as it is written; `OpeningHours.parse` explains the fields."""
+
+    tz: str
+    hours: dict[str, Any]
+    holidays: tuple[Any, ...] = ()
+    holidays_yearly: tuple[Any, ...] = ()
+    date_overrides: dict[Any, Any] = {}
+    date_breaks: dict[Any, Any] = {}
+    public_holidays: str | None = None
+    makeup_weekday: int = 0
+
+    @field_validator("hours", mode="before")
+    @classmethod
+    def weekdays_as_text(cls, hours: Any) -> Any:
+        """YAML reads unquoted weekdays as numbers; `all` and `0-4` stand for several."""
+        if not isinstance(hours, Mapping):
+            return hours
+        spread: dict[str, Any] = {}
+        for written, spans in hours.items():
+            first, _, last = ("0-6" if written == "all" else str(written)).partition("-")
+            days = range(int(first), int(last) + 1) if first.isdigit() and last.isdigit() else (written,)
+            spread |= {str(day): spans for day in days}
+        return spread
+
+    @model_validator(mode="after")
+    def works(self) -> Self:
+        """Whatever the calendar would refuse is refused here."""
+        try:
+            self.build("")
+        except CalendarError as error:
+            raise PolicyError(list(error.problems)) from None
+        return self
+
+    def build(self, name: str) -> Calendar:
+        """The calendar that counts."""
+        return Calendar.from_hours(name=name, **dict(self))
+
+
+class SlaPolicy(_Section):
+    """One version of a policy of service levels."""
+
+    name: Code
+    version: Annotated[int, Field(ge=1)]
+    effective_from: AwareDatetime
+    """Clocks that start at or after this time, and before that of the next version, belong to this one."""
+    default_calendar: Code
+    """For the owner before anything is assigned, and for a unit whose calendar is not listed."""
+    cancel: EventNames = ("withdrawn",)
+    """What ends every clock without a result."""
+    warnings: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.8)
+    escalation: Escalation
+    calendars: dict[Code, CalendarPolicy]
+    clocks: dict[Clock, ClockPolicy]
+
+    @cached_property
+    def built_calendars(self) -> dict[str, Calendar]:
+        """The calendars by name, ready to count with."""
+        return {name: calendar.build(name) for name, calendar in self.calendars.items()}
+
+
+def parse_policy(written: Mapping[str, Any]) -> SlaPolicy:
+    """A policy from its written form.
+
+    Raises:
+        PolicyError: with every mistake at once, each with path and value.
+    """
+    problems = _unlisted_calendars(written)
+    try:
+        policy = SlaPolicy.model_validate(written)
+    except ValidationError as error:
+        for mistake in error.errors():
+            path = ".".join(str(part) for part in mistake["loc"])
+            cause = mistake.get("ctx", {}).get("error")
+            if isinstance(cause, PolicyError):
+                problems += [f"{path}.{problem}" for problem in cause.problems]
+                continue
+            value = mistake["input"]
+            shown = "" if isinstance(value, dict | list) or mistake["type"] == "missing" else f" {value!r}"
+            problems.append(f"{path}:{shown} {mistake['msg'].removeprefix('Value error, ')}")
+    if problems:
+        raise PolicyError(problems)
+    return policy
+
+
+def _unlisted_calendars(written: Mapping[str, Any]) -> list[str]:
+    """Calendars that are named and not listed, found in the written form so that other mistakes do not hide them."""
+    calendars, clocks = written.get("calendars"), written.get("clocks")
+    if not isinstance(calendars, Mapping) or not isinstance(clocks, Mapping):
+        return []
+    named = {"default_calendar": written.get("default_calendar")} | {
+        f"clocks.{clock}.calendar": policy.get("calendar")
+        for clock, policy in clocks.items()
+        if isinstance(policy, Mapping) and policy.get("calendar") not in {OWNER, UNIT}
+    }
+    return [
+        f"{path}: {name!r} is not listed; calendars are {', '.join(calendars)}, {OWNER} and {UNIT}"
+        for path, name in named.items()
+        if isinstance(name, str) and name not in calendars
+    ]
+
+
+def read_policy(path: Path | None = None, *, packaged: Literal["sla", "demo"] = "sla") -> SlaPolicy:
+    """A policy from a YAML file, or one that comes with the package. `calendars: FILE` reads them from beside it.
+
+    Raises:
+        PolicyError: for a file that cannot be read, and for every mistake in it at once.
+    """
+    source = path or PACKAGED / f"{packaged}.yaml"
+    try:
+        written = yaml.safe_load(source.read_text(encoding="utf-8"))
+        if not isinstance(written, dict):
+            raise PolicyError([f"{source}: holds no policy; a policy is a mapping, see deploy/policies/sla.yaml"])
+        if isinstance(written.get("calendars"), str):
+            beside = path.parent / written["calendars"] if path else PACKAGED / written["calendars"]
+            written["calendars"] = yaml.safe_load(beside.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PolicyError([f"{source}: {error}"]) from None
+    return parse_policy(written)

@@ -1,0 +1,245 @@
+"""The state of all clocks of one ticket, as it is stored. Times are microseconds since 1970."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from schemas.codes import Channel, Clock, ClockState, RiskFlag, Severity, Source
+from services.sla_monitor.calendar import from_us
+from services.sla_monitor.policy import Case
+
+OPEN_STATES: Final = frozenset({ClockState.RUNNING, ClockState.PAUSED, ClockState.BREACHED})
+
+
+class Known(NamedTuple):
+    """What was so from an instant on: the case as the policy sees it, and who was responsible."""
+
+    at: int
+    case: Case = Case()
+    department: str | None = None
+    unit: str | None = None
+    person: str | None = None
+    calendar: str | None = None
+    """The one that the assignment named."""
+
+
+_NOTHING_KNOWN: Final = Known(0)
+
+
+@dataclass(slots=True, kw_only=True)
+class Cycle:
+    """One run of one clock, from a start to its stop."""
+
+    clock: Clock
+    number: int
+    state: ClockState
+    start: int
+    target: int
+    """Working time of the calendar, in microseconds."""
+    rule: str
+    version: int
+    calendar: str
+    due: int | None
+    """None while paused."""
+    next: int | None
+    """When the next warning, breach or escalation is reached; None while paused, after the last, and when stopped."""
+    step: int = 0
+    """How many of the policy's steps have passed."""
+    changed: int = 0
+    """When the target, calendar or a pause last changed; warnings before that were counted by the old ones."""
+    pauses: tuple[tuple[int, int], ...] = ()
+    paused: int | None = None
+    breached: int | None = None
+    stopped: int | None = None
+    ending: tuple[int, bool] | None = None
+    """When a ticket event ended it, and whether without a result, while an earlier delivery may still turn up."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not stopped, in time, late or without a result."""
+        return self.state in OPEN_STATES
+
+    @property
+    def due_at(self) -> datetime | None:
+        """The due time; None while paused."""
+        return None if self.due is None else from_us(self.due)
+
+    def to_doc(self) -> dict[str, Any]:
+        """For the database; what is empty is left out."""
+        doc: dict[str, Any] = {
+            "clock": self.clock.value,
+            "number": self.number,
+            "state": self.state.value,
+            "start": self.start,
+            "target": self.target,
+            "rule": self.rule,
+            "version": self.version,
+            "calendar": self.calendar,
+            "changed": self.changed,
+        }
+        for name in ("due", "next", "step", "paused", "breached", "stopped"):
+            value = getattr(self, name)
+            if value:
+                doc[name] = value
+        if self.ending:
+            doc["ending"] = list(self.ending)
+        if self.pauses:
+            doc["pauses"] = [list(pause) for pause in self.pauses]
+        return doc
+
+    @classmethod
+    def from_doc(cls, doc: dict[str, Any]) -> "Cycle":
+        """From the database."""
+        return cls(
+            clock=Clock(doc["clock"]),
+            number=doc["number"],
+            state=ClockState(doc["state"]),
+            start=doc["start"],
+            target=doc["target"],
+            rule=doc["rule"],
+            version=doc["version"],
+            calendar=doc["calendar"],
+            changed=doc["changed"],
+            due=doc.get("due"),
+            next=doc.get("next"),
+            step=doc.get("step", 0),
+            paused=doc.get("paused"),
+            breached=doc.get("breached"),
+            stopped=doc.get("stopped"),
+            ending=tuple(doc["ending"]) if "ending" in doc else None,
+            pauses=tuple((begin, end) for begin, end in doc.get("pauses", ())),
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class TicketSla:
+    """All clocks of one ticket, and what of the ticket they need."""
+
+    ticket_id: UUID
+    routing_key: str
+    sequence: int = 0
+    """The last ticket event that was applied; 0 before the first."""
+    needs_review: bool | None = None
+    """None until the complaint is understood."""
+    is_waiting: bool = False
+    history: list[Known] = field(default_factory=list)
+    """What was so, in order; the last is so now. Facts that are told late name what was so at their instant."""
+    seen: list[tuple[int, int]] = field(default_factory=list)
+    """Time and sequence of the events applied; where times go back, the latest so far."""
+    times: dict[str, int] = field(default_factory=dict)
+    """Latest time of each event, for clocks that are counted from an earlier one."""
+    cycles: list[Cycle] = field(default_factory=list)
+    deliveries: tuple[tuple[int, str], ...] = ()
+    """Deliveries (time, event name) that wait until the ticket's own events are read as far."""
+
+    def copy(self) -> "TicketSla":
+        """Another one with the same content; nothing that is changed in it shows in this one."""
+        twin = TicketSla(**{name: getattr(self, name) for name in self.__slots__})
+        twin.times = dict(self.times)
+        twin.history, twin.seen = list(self.history), list(self.seen)
+        twin.cycles = [Cycle(**{name: getattr(cycle, name) for name in cycle.__slots__}) for cycle in self.cycles]
+        return twin
+
+    @property
+    def known(self) -> Known:
+        """What is so now."""
+        return self.history[-1] if self.history else _NOTHING_KNOWN
+
+    def known_at(self, at: int) -> Known:
+        """What was so at an instant; before the first event, what that one said."""
+        i = bisect_right(self.history, at, key=_time)
+        return self.history[max(0, i - 1)] if self.history else _NOTHING_KNOWN
+
+    def sequence_at(self, at: int) -> int:
+        """The last event at or before an instant; before the first, the first."""
+        i = bisect_right(self.seen, at, key=_time)
+        return self.seen[max(0, i - 1)][1] if self.seen else self.sequence
+
+    def open_cycles(self) -> Iterator[Cycle]:
+        """Those that have not stopped."""
+        return (cycle for cycle in self.cycles if cycle.state in OPEN_STATES)
+
+    def to_doc(self) -> dict[str, Any]:
+        """For the database: plain values, without the keys that the store adds (`_id`, revision, facts)."""
+        return {
+            "ticket_id": str(self.ticket_id),
+            "routing_key": self.routing_key,
+            "sequence": self.sequence,
+            "needs_review": self.needs_review,
+            "is_waiting": self.is_waiting,
+            "history": [_known_to_doc(known) for known in self.history],
+            "seen": [list(event) for event in self.seen],
+            "times": self.times,
+            "cycles": [cycle.to_doc() for cycle in self.cycles],
+            "deliveries": [list(delivery) for delivery in self.deliveries],
+        }
+
+    @classmethod
+    def from_doc(cls, doc: dict[str, Any]) -> "TicketSla":
+        """From the database; keys that the store adds are ignored."""
+        return cls(
+            ticket_id=UUID(doc["ticket_id"]),
+            routing_key=doc["routing_key"],
+            sequence=doc["sequence"],
+            needs_review=doc["needs_review"],
+            is_waiting=doc["is_waiting"],
+            history=[_known_from_doc(known) for known in doc["history"]],
+            seen=[(at, sequence) for at, sequence in doc["seen"]],
+            times=dict(doc["times"]),
+            cycles=[Cycle.from_doc(cycle) for cycle in doc["cycles"]],
+            deliveries=tuple((at, name) for at, name in doc["deliveries"]),
+        )
+
+
+def _time(entry: tuple[Any, ...]) -> int:
+    at: int = entry[0]
+    return at
+
+
+def _known_to_doc(known: Known) -> dict[str, Any]:
+    """What is empty is left out."""
+    doc: dict[str, Any] = {"at": known.at}
+    case = known.case
+    values = {
+        "channel": case.channel and case.channel.value,
+        "source": case.source and case.source.value,
+        "category": case.category,
+        "severity": case.severity and int(case.severity),
+        "customer_tier": case.customer_tier,
+        "region": case.region,
+        "risk": sorted(case.risk),
+        "major": case.major,
+        "unreachable": not case.reachable,
+        "department": known.department,
+        "unit": known.unit,
+        "person": known.person,
+        "calendar": known.calendar,
+    }
+    doc |= {name: value for name, value in values.items() if value}
+    return doc
+
+
+def _known_from_doc(doc: dict[str, Any]) -> Known:
+    get = doc.get
+    case = Case(
+        channel=Channel(doc["channel"]) if "channel" in doc else None,
+        source=Source(doc["source"]) if "source" in doc else None,
+        category=get("category"),
+        severity=Severity(doc["severity"]) if "severity" in doc else None,
+        customer_tier=get("customer_tier"),
+        region=get("region"),
+        risk=frozenset(RiskFlag(flag) for flag in get("risk", ())),
+        major=get("major", False),
+        reachable=not get("unreachable", False),
+    )
+    return Known(
+        at=doc["at"],
+        case=case,
+        department=get("department"),
+        unit=get("unit"),
+        person=get("person"),
+        calendar=get("calendar"),
+    )
