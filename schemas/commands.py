@@ -27,6 +27,8 @@ class FollowUp(Part):
     flags: tuple[RiskFlag, ...] = ()
     matched_by: Code
     """Which claim was found: `waybill`, `text` or `case`."""
+    opened_by: UUID | None = None
+    """The complaint that opens the ticket: what the router asks when the ticket is not there yet."""
 
 
 class StartReview(Part):

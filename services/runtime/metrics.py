@@ -51,6 +51,51 @@ class IntakeMetrics:
         )
 
 
+class RouterMetrics:
+    """What becomes of complaints, and what is done with tickets."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.opened = Counter(
+            "amends_router_tickets_opened_total", "Tickets opened.", ["channel", "category"], registry=registry
+        )
+        self.followed_up = Counter(
+            "amends_router_follow_ups_total",
+            "Complaints linked to a ticket that was there, by what they had in common.",
+            ["channel", "matched_by"],
+            registry=registry,
+        )
+        self.review_needed = Counter(
+            "amends_router_review_needed_total",
+            "Classifications that a person looks at first.",
+            ["category"],
+            registry=registry,
+        )
+        self.commands = Counter(
+            "amends_router_commands_total",
+            "Commands decided, by action, and what came of it: done or the reason of the refusal.",
+            ["action", "result"],
+            registry=registry,
+        )
+        self.assigned = Counter(
+            "amends_router_assigned_total",
+            "Tickets given to a department, to a person or its queue.",
+            ["department", "to"],
+            registry=registry,
+        )
+        self.waiting = Gauge(
+            "amends_router_waiting",
+            "Tickets that wait in a department for a person.",
+            ["department"],
+            registry=registry,
+        )
+        self.opening_seconds = Histogram(
+            "amends_router_opening_seconds",
+            "From the acceptance of a complaint to its published ticket.",
+            buckets=PATIENCE_S,
+            registry=registry,
+        )
+
+
 class ConsumingMetrics:
     """What a service reads from its topics."""
 

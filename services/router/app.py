@@ -1,0 +1,141 @@
+"""Wiring of the router: the only place that knows every part."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from zoneinfo import ZoneInfo
+
+import stamina
+from prometheus_client import CollectorRegistry
+
+from schemas.topics import COMPLAINT_SUBMITTED, TICKET_COMMAND
+from services.router.claim_store import ClaimStore
+from services.router.classification import classify, extract, vocabulary
+from services.router.command_handler import CommandHandler
+from services.router.complaint_handler import ComplaintHandler
+from services.router.complaint_store import ComplaintStore
+from services.router.contact_store import ContactStore
+from services.router.counting import count
+from services.router.directory import organisation
+from services.router.directory_store import DirectoryStore, packaged
+from services.router.event_store import EventStore
+from services.router.handlers import Router
+from services.router.number_store import NumberStore
+from services.router.parked_store import ParkedStore
+from services.router.placement import Placement
+from services.router.reservation_store import ReservationStore
+from services.router.settings import RouterSettings
+from services.router.ticket_store import TicketStore
+from services.router.upkeep import Upkeep
+from services.runtime import mongo, worker
+from services.runtime.consuming import Consumption
+from services.runtime.metrics import ConsumingMetrics, ProducingMetrics, RouterMetrics
+from services.runtime.mongo import Database
+from services.runtime.producing import Outgoing, Producer
+from services.runtime.readiness import Readiness
+from services.runtime.retries import UNAVAILABLE
+from services.runtime.sealing import Keyring
+from services.runtime.settings import load
+
+
+class Foundation:
+    """What must be there before the first batch: indexes, and an organisation to assign by."""
+
+    def __init__(self, database: Database, placement: Placement) -> None:
+        self._database = database
+        self._placement = placement
+
+    async def start(self) -> None:
+        """Make it, for as long as the database is away."""
+        async for attempt in stamina.retry_context(
+            on=lambda error: isinstance(error, UNAVAILABLE), attempts=None, timeout=None, wait_initial=0.2, wait_max=2.0
+        ):
+            with attempt:
+                for store in (ClaimStore, ContactStore, EventStore, ParkedStore, ReservationStore, TicketStore):
+                    await store(self._database).create_indexes()
+                self._placement.organisation = await DirectoryStore(self._database).current_or_packaged()
+                await self._placement.refresh()
+
+    async def stop(self) -> None:
+        """Nothing was taken that must be given back."""
+
+
+def router(
+    settings: RouterSettings,
+    database: Database,
+    *,
+    keyring: Keyring,
+    placement: Placement,
+    publish: Callable[[Sequence[Outgoing]], Awaitable[None]],
+    metrics: RouterMetrics,
+) -> Router:
+    """The handlers on the database's stores."""
+    complaints, claims, contacts = ComplaintStore(database), ClaimStore(database), ContactStore(database)
+    events, tickets, parked = EventStore(database), TicketStore(database), ParkedStore(database)
+    return Router(
+        complaints=ComplaintHandler(
+            fates=complaints,
+            claims=claims,
+            contacts=contacts,
+            events=events,
+            numbers=NumberStore(database),
+            states=tickets,
+            parked=parked,
+            placement=placement,
+            opener=keyring,
+            classify=classify,
+            extract=extract,
+            zone=ZoneInfo(settings.number_time_zone),
+            text_window=timedelta(days=settings.text_window_days),
+        ),
+        commands=CommandHandler(fates=complaints, contacts=contacts, events=events, parked=parked, placement=placement),
+        publish=publish,
+        tickets=tickets,
+        claims=claims,
+        reservations=ReservationStore(database),
+        parked=parked,
+        placement=placement,
+        count=partial(count, metrics=metrics),
+    )
+
+
+def main() -> None:
+    """Run the router until it is told to stop. Never returns."""
+    settings = load(RouterSettings)
+    registry, readiness = CollectorRegistry(), Readiness()
+    metrics = RouterMetrics(registry)
+    database = mongo.connect(settings.mongo, database=settings.mongo_database)
+    producer = Producer(settings, ProducingMetrics(registry))
+    placement = Placement(ReservationStore(database), organisation(packaged()))
+    handlers = router(
+        settings,
+        database,
+        keyring=Keyring.load(settings.keyring),
+        placement=placement,
+        publish=producer.publish,
+        metrics=metrics,
+    )
+    consumption = Consumption(
+        "router",
+        [COMPLAINT_SUBMITTED, TICKET_COMMAND],
+        handlers.handle,
+        settings,
+        producer,
+        ConsumingMetrics(registry),
+        readiness=readiness,
+        batch_max=settings.router_batch_max,
+        linger_s=settings.router_linger_s,
+    )
+    upkeep = Upkeep(
+        placement=placement,
+        directory=DirectoryStore(database),
+        tickets=TicketStore(database),
+        publish=producer.publish,
+        offers=lambda: 0 in consumption.ownership.partitions,
+        metrics=metrics,
+        poll_s=settings.directory_poll_s,
+        offer_s=settings.offer_s,
+    )
+    vocabulary()
+    parts: list[worker.Part] = [producer, Foundation(database, placement), upkeep, consumption]
+    worker.run(settings, parts, readiness=readiness, registry=registry)

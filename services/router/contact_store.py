@@ -1,0 +1,61 @@
+"""Who complained and in which words: collection `contacts`, sealed as the intake sealed it. Erasure deletes here."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from schemas import ids
+from schemas.complaint import ComplaintSubmitted
+from services.runtime.mongo import Database, duplicate_indexes
+
+
+class ContactStore:
+    """`{_id: contact_ref, complaint_id, ticket_id, contact, wording, masked, index, language, channel, time_zone}`.
+
+    `contact` (None for an anonymous complaint) and `wording` are `schemas.sealed.Sealed`, opened with the complaint id.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._contacts = database["contacts"]
+
+    async def create_indexes(self) -> None:
+        """For finding what is stored about a person."""
+        await self._contacts.create_index("index")
+
+    async def keep(self, complaints: Sequence[tuple[ComplaintSubmitted, UUID]]) -> None:
+        """Keep contact and wording of complaints, each with the ticket that it belongs to."""
+        if not complaints:
+            return
+        try:
+            await self._contacts.insert_many([_document(c, ticket) for c, ticket in complaints], ordered=False)
+        except BulkWriteError as refusal:
+            duplicate_indexes(refusal)
+
+    async def redirect(self, complaints: Sequence[tuple[UUID, UUID]]) -> None:
+        """Name another ticket for (complaint, ticket)."""
+        if complaints:
+            await self._contacts.bulk_write(
+                [
+                    UpdateOne({"_id": str(ids.contact_ref(complaint))}, {"$set": {"ticket_id": str(ticket)}})
+                    for complaint, ticket in complaints
+                ],
+                ordered=False,
+            )
+
+
+def _document(complaint: ComplaintSubmitted, ticket: UUID) -> dict[str, Any]:
+    return {
+        "_id": str(ids.contact_ref(complaint.complaint_id)),
+        "complaint_id": str(complaint.complaint_id),
+        "ticket_id": str(ticket),
+        "contact": complaint.contact.model_dump() if complaint.contact else None,
+        "wording": complaint.wording.model_dump(),
+        "masked": complaint.masked.model_dump(),
+        "index": list(complaint.contact_index.values()),
+        "language": complaint.language.value,
+        "channel": complaint.channel.value,
+        "time_zone": complaint.time_zone,
+    }

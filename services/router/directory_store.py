@@ -1,0 +1,76 @@
+"""Directory and policies of the router: collection `directory`, one document per version, the highest is in force."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from pymongo.errors import DuplicateKeyError
+
+from services.router.directory import Organisation, WrongOrganisation, organisation
+from services.runtime.mongo import Database
+
+_SECTIONS = ("departments", "units", "people", "assignment", "risk")
+
+
+class DirectoryStore:
+    """Versions of the organisation."""
+
+    def __init__(self, database: Database) -> None:
+        self._directory = database["directory"]
+
+    async def version(self) -> int:
+        """The version in force; 0 when there is none."""
+        newest = await self._directory.find({}, {"_id": 1}).sort("_id", -1).limit(1).to_list(None)
+        return int(newest[0]["_id"]) if newest else 0
+
+    async def current(self) -> Organisation | None:
+        """The organisation in force.
+
+        Raises:
+            WrongOrganisation: somebody changed the document by hand.
+        """
+        newest = await self._directory.find({}).sort("_id", -1).limit(1).to_list(None)
+        return organisation(_without_id(newest[0])) if newest else None
+
+    async def load(self, sections: Mapping[str, Any]) -> Organisation:
+        """Put sections (`departments`, `units`, `people`, `assignment`, `risk`) into force; the others stay.
+
+        Raises:
+            WrongOrganisation: with every problem; nothing was changed.
+        """
+        if unknown := set(sections) - set(_SECTIONS):
+            raise WrongOrganisation([f"{s}: unknown; sections are {', '.join(_SECTIONS)}" for s in sorted(unknown)])
+        while True:
+            now = await self.current()
+            before = now.model_dump(mode="json") if now else {}
+            wanted = organisation({**before, **sections, "version": (now.version if now else 0) + 1})
+            try:
+                await self._directory.insert_one({"_id": wanted.version, **wanted.model_dump(mode="json")})
+            except DuplicateKeyError:
+                continue  # Somebody loaded another version meanwhile: apply ours on top of it.
+            return wanted
+
+    async def current_or_packaged(self) -> Organisation:
+        """The organisation in force; at the very first start the one that comes with the package."""
+        if (now := await self.current()) is not None:
+            return now
+        wanted = organisation({**packaged(), "version": 1})
+        try:
+            await self._directory.insert_one({"_id": 1, **wanted.model_dump(mode="json")})
+        except DuplicateKeyError:
+            return await self.current_or_packaged()
+        return wanted
+
+
+def packaged() -> dict[str, Any]:
+    """The sections that come with the package."""
+    folder = files("deploy.policies")
+    sections: dict[str, Any] = {}
+    for name in ("directory.yaml", "assignment.yaml"):
+        sections |= yaml.safe_load((folder / name).read_text(encoding="utf-8"))
+    return sections
+
+
+def _without_id(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key != "_id"}

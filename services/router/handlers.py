@@ -1,0 +1,96 @@
+"""What the router does with a batch: decide, append, publish, show, tidy up. Only then is it finished.
+
+A crash between any two steps leads to the same end: what is appended is found again by the message that caused it,
+published again with the same ids, shown again, and tidied up again.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from schemas.commands import TicketCommand
+from schemas.complaint import ComplaintSubmitted
+from schemas.message import Message
+from services.router.assignment import Slot
+from services.router.command_handler import CommandHandler
+from services.router.complaint_handler import ComplaintHandler
+from services.router.placement import Placement
+from services.router.settled import Settled
+from services.router.ticket import SETTLED, TERMINAL, Ticket
+from services.runtime.handling import Received, Refusal
+from services.runtime.producing import Outgoing
+
+
+class Tickets(Protocol):
+    """The projection."""
+
+    async def project(self, tickets: Sequence[Ticket], *, fresh: Iterable[UUID] = ()) -> None:
+        """Show tickets."""
+
+
+class Claims(Protocol):
+    """Claims."""
+
+    async def release(self, complaints: Iterable[UUID]) -> None:
+        """Let go of what these complaints hold."""
+
+
+class Reservations(Protocol):
+    """Slots."""
+
+    async def settle(self, holders: Mapping[UUID, str | None]) -> list[Slot]:
+        """Leave each ticket its person's slot alone; the slots that are free now."""
+
+
+class Parked(Protocol):
+    """Follow-ups that waited for a ticket."""
+
+    async def unpark(self, commands: Iterable[TicketCommand]) -> None:
+        """They have been published again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Router:
+    """The one writer of tickets."""
+
+    complaints: ComplaintHandler
+    commands: CommandHandler
+    publish: Callable[[Sequence[Outgoing]], Awaitable[None]]
+    tickets: Tickets
+    claims: Claims
+    reservations: Reservations
+    parked: Parked
+    placement: Placement
+    count: Callable[[Settled], None]
+
+    async def handle(self, batch: Sequence[Received[Message]]) -> list[Refusal]:
+        """Handle complaints and commands; those of one ticket in their order."""
+        settled = await self.complaints.settle(_complaints(batch))
+        settled.add(await self.commands.settle(_commands(batch)))
+        await self.publish(settled.outgoing)
+        await self.tickets.project(list(settled.tickets.values()), fresh=settled.fresh)
+        await self.parked.unpark(settled.parked)
+        await self._tidy(settled)
+        self.count(settled)
+        return settled.refusals
+
+    async def _tidy(self, settled: Settled) -> None:
+        """Free what nobody needs any more. A ticket that was opened just now has exactly what it needs."""
+        tickets = [ticket for ticket in settled.tickets.values() if ticket.id not in settled.fresh]
+        holders = {t.id: None if t.state in SETTLED else t.person for t in tickets}
+        self.placement.capacity.free(await self.reservations.settle(holders))
+        await self.claims.release(c for t in tickets if t.state in TERMINAL for c in t.complaints)
+
+
+def _complaints(batch: Sequence[Received[Message]]) -> list[Received[ComplaintSubmitted]]:
+    # The same complaint twice in one batch is one.
+    first: dict[UUID, Received[ComplaintSubmitted]] = {}
+    for received in batch:
+        if isinstance(received.message, ComplaintSubmitted):
+            first.setdefault(received.message.complaint_id, received)  # type: ignore[arg-type]  # just narrowed
+    return list(first.values())
+
+
+def _commands(batch: Sequence[Received[Message]]) -> list[Received[TicketCommand]]:
+    return [r for r in batch if isinstance(r.message, TicketCommand)]  # type: ignore[misc]  # just narrowed

@@ -1,0 +1,103 @@
+"""What tickets look like now: collection `tickets`, a projection that can be made again from the events."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from pymongo import ReplaceOne
+from pymongo.errors import BulkWriteError
+
+from schemas.codes import TicketState
+from services.router.ticket import OPEN, Ticket
+from services.runtime.mongo import Database, duplicate_indexes
+
+_OPEN: Final = sorted(state.value for state in OPEN)
+
+
+class TicketStore:
+    """The projection."""
+
+    def __init__(self, database: Database) -> None:
+        self._tickets = database["tickets"]
+
+    async def create_indexes(self) -> None:
+        """For finding by number, and the oldest that waits for a person."""
+        await self._tickets.create_index("number")
+        await self._tickets.create_index([("person", 1), ("department", 1), ("opened_at", 1)])
+
+    async def project(self, tickets: Sequence[Ticket], *, fresh: Iterable[UUID] = ()) -> None:
+        """Show these tickets, unless a later version of them is shown already.
+
+        Args:
+            tickets: as they are now.
+            fresh: those that were opened just now: a plain insert is many times faster than an upsert.
+        """
+        new = set(fresh)
+        first = [t for t in tickets if t.id in new]
+        others = [t for t in tickets if t.id not in new]
+        if first:
+            try:
+                await self._tickets.insert_many([document(t) for t in first], ordered=False)
+            except BulkWriteError as refusal:
+                others += [first[i] for i in duplicate_indexes(refusal)]
+        if others:
+            # Where a later version is there, the filter misses and the upsert meets its `_id`: that is the guard.
+            writes = [
+                ReplaceOne({"_id": str(t.id), "version": {"$lt": t.version}}, document(t), upsert=True) for t in others
+            ]
+            try:
+                await self._tickets.bulk_write(writes, ordered=False)
+            except BulkWriteError as refusal:
+                duplicate_indexes(refusal)
+
+    async def states(self, tickets: Iterable[UUID]) -> dict[UUID, TicketState]:
+        """States of those that are there."""
+        wanted = [str(t) for t in tickets]
+        if not wanted:
+            return {}
+        cursor = self._tickets.find({"_id": {"$in": wanted}}, {"state": 1})
+        return {UUID(d["_id"]): TicketState(d["state"]) async for d in cursor}
+
+    async def waiting(self, department: str, *, count_max: int) -> list[dict[str, Any]]:
+        """Open tickets of a department that no person has, the oldest first."""
+        query = {"person": None, "department": department, "state": {"$in": _OPEN}}
+        return await self._tickets.find(query).sort("opened_at", 1).limit(count_max).to_list(None)
+
+
+def document(ticket: Ticket) -> dict[str, Any]:
+    """The document that shows a ticket. Ids are strings."""
+    said = ticket.classification
+    return {
+        "_id": str(ticket.id),
+        "number": ticket.number,
+        "state": ticket.state.value,
+        "version": ticket.version,
+        "routing_key": ticket.routing_key,
+        "complaint_id": str(ticket.complaint_id),
+        "complaints": [str(c) for c in ticket.complaints],
+        "channel": ticket.channel.value,
+        "source": ticket.source.value,
+        "language": ticket.language.value,
+        "contact_ref": str(ticket.contact_ref),
+        "masked": ticket.masked.model_dump(),
+        "category": said.primary.value if said else None,
+        "sub": said.sub if said else None,
+        "demand": [d.value for d in said.demand] if said else [],
+        "confidence": said.confidence if said else None,
+        "severity": int(ticket.severity),
+        "flags": [f.value for f in ticket.flags],
+        "major": ticket.major,
+        "needs_review": ticket.needs_review,
+        "department": ticket.department,
+        "unit": ticket.unit,
+        "person": ticket.person,
+        "rule": ticket.rule,
+        "waybills": list(ticket.waybills),
+        "places": list(ticket.places),
+        "region": ticket.region,
+        "case_number": ticket.case_number,
+        "repeats": ticket.repeats,
+        "received_at": ticket.received_at,
+        "opened_at": ticket.opened_at,
+        "updated_at": ticket.updated_at,
+    }

@@ -1,0 +1,168 @@
+"""What the router does beside its messages: follow the directory, and offer waiting tickets to people who are free."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from schemas import ids
+from schemas.codes import Category
+from schemas.commands import Assign, TicketCommand
+from schemas.topics import TICKET_COMMAND
+from services.router.assignment import able
+from services.router.directory import Organisation, WrongOrganisation
+from services.router.opening import ROUTER
+from services.router.placement import Placement
+from services.runtime.logging import get_logger
+from services.runtime.metrics import RouterMetrics
+from services.runtime.producing import Outgoing
+from services.runtime.retries import UNAVAILABLE
+
+log = get_logger(__name__)
+
+WAITING_MAX: Final = 500
+"""Waiting tickets of a department that are looked at in one turn."""
+OFFERED_AGAIN_S: Final = 10.0
+OFFERS_REMEMBERED_MAX: Final = 50_000
+
+
+class Directory(Protocol):
+    """Versions of the organisation."""
+
+    async def version(self) -> int:
+        """The version in force."""
+
+    async def current(self) -> Organisation | None:
+        """The organisation in force."""
+
+
+class Waiting(Protocol):
+    """The projection."""
+
+    async def waiting(self, department: str, *, count_max: int) -> list[dict[str, Any]]:
+        """Open tickets that no person has, the oldest first."""
+
+
+class Upkeep:
+    """Runs beside the consumption."""
+
+    def __init__(
+        self,
+        *,
+        placement: Placement,
+        directory: Directory,
+        tickets: Waiting,
+        publish: Callable[[Sequence[Outgoing]], Awaitable[None]],
+        offers: Callable[[], bool],
+        metrics: RouterMetrics,
+        poll_s: float,
+        offer_s: float,
+    ) -> None:
+        """Wire it.
+
+        Args:
+            placement: knows the organisation and the capacity in force; kept up to date.
+            directory: where newer versions come from.
+            tickets: where waiting tickets are found.
+            publish: sends offers, which are commands like any other.
+            offers: whether it is this process that offers; one of all routers does.
+            metrics: what is counted.
+            poll_s: seconds between looks at directory and capacity.
+            offer_s: seconds between offers.
+        """
+        self._placement = placement
+        self._directory = directory
+        self._tickets = tickets
+        self._publish = publish
+        self._offers = offers
+        self._metrics = metrics
+        self._poll_s = poll_s
+        self._offer_s = offer_s
+        self._offered: dict[UUID, float] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin."""
+        self._tasks = [
+            asyncio.create_task(self._every(self._poll_s, self.refresh), name="directory"),
+            asyncio.create_task(self._every(self._offer_s, self.offer), name="offers"),
+        ]
+
+    async def stop(self) -> None:
+        """End."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def refresh(self) -> None:
+        """Take over a newer organisation, and what other routers did to the capacity."""
+        if await self._directory.version() > self._placement.organisation.version:
+            try:
+                newer = await self._directory.current()
+            except WrongOrganisation as error:
+                log.error("directory.wrong", problems=error.problems)  # noqa: TRY400  # the problems say it all
+            else:
+                if newer is not None:
+                    self._placement.organisation = newer
+                    log.info("directory.changed", version=newer.version)
+        await self._placement.refresh()
+
+    async def offer(self) -> None:
+        """Offer the oldest waiting tickets to departments in which somebody is free."""
+        if not self._offers():
+            return
+        now = datetime.now(UTC)
+        self._forget(now.timestamp())
+        commands: list[TicketCommand] = []
+        for department in self._placement.organisation.departments:
+            waiting = await self._tickets.waiting(department.code, count_max=WAITING_MAX)
+            self._metrics.waiting.labels(department=department.code).set(len(waiting))
+            commands += self._wanted(department.code, waiting, now)
+        if commands:
+            await self._publish([Outgoing(TICKET_COMMAND, command) for command in commands])
+
+    def _wanted(self, department: str, waiting: list[dict[str, Any]], now: datetime) -> list[TicketCommand]:
+        """Offers for as many tickets as there are free slots of people who can handle them."""
+        organisation, capacity = self._placement.organisation, self._placement.capacity
+        spare = {p.id: capacity.spare(p) for p in organisation.people_by_department[department]}
+        commands = []
+        for ticket in waiting:
+            unit = organisation.unit_by_code.get((ticket["unit"] or "").upper())
+            people = able(organisation, department, unit, category=Category(ticket["category"]), at=now)
+            free = next((p.id for p in people if spare[p.id] > 0), None)
+            if free is None:
+                continue
+            spare[free] -= 1
+            ticket_id = UUID(ticket["_id"])
+            # The same offer of the same version has the same id, so that offering twice changes nothing.
+            command_id = ids.command_id(ticket_id, f"offer/{ticket['version']}")
+            if command_id in self._offered:
+                continue
+            self._offered[command_id] = now.timestamp()
+            commands.append(
+                TicketCommand(
+                    routing_key=ticket["routing_key"],
+                    command_id=command_id,
+                    ticket_id=ticket_id,
+                    issued_at=now,
+                    actor=ROUTER,
+                    reason="capacity_free",
+                    action=Assign(),
+                )
+            )
+        return commands
+
+    def _forget(self, now_s: float) -> None:
+        self._offered = {
+            id_: at for id_, at in list(self._offered.items())[-OFFERS_REMEMBERED_MAX:] if now_s - at < OFFERED_AGAIN_S
+        }
+
+    async def _every(self, period_s: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            with contextlib.suppress(
+                *UNAVAILABLE
+            ):  # Whoever depends on it waits and says so; here the next turn tries again.
+                await work()
+            await asyncio.sleep(period_s)
