@@ -143,29 +143,18 @@ class _Run:
         sla.sequence = event.sequence
         sla.seen.append((max(at, sla.seen[-1][0] if sla.seen else at), event.sequence))
         self.tell.sequence, self.tell.known = event.sequence, sla.known
-        starting = [clock for clock, rules in book.clocks.items() if not rules.starts.isdisjoint(names)]
+        starting = {clock for name in names for clock in book.started_by.get(name, ())}
         running = [cycle for cycle in sla.open_cycles() if cycle.ending is None]
         for cycle in running:
-            rules = self._rules(cycle)
-            is_cancelled = not self._book(cycle).cancels.isdisjoint(names)
-            is_replaced = cycle.clock in starting and rules.policy.repeats
-            if not is_cancelled and not rules.stops.isdisjoint(names):
-                self._end(cycle, at, rules, ClockState.MET)
-            elif is_cancelled or is_replaced:
-                self._end(cycle, at, rules, ClockState.CANCELLED)
+            self._end(cycle, at, names, starting)
         self._learn(event, at)
         self.tell.known = sla.known
         for cycle in running:
-            if not cycle.is_open or cycle.ending is not None:
-                continue
-            self._retarget(cycle, at)
-            rules = self._rules(cycle)
-            if cycle.paused is None and not rules.pauses.isdisjoint(names):
-                self._pause(cycle, at)
-            elif cycle.paused is not None and not rules.resumes.isdisjoint(names):
-                self._resume(cycle, at)
-        for clock in starting:
-            self._start(clock, at, book)
+            if cycle.is_open and cycle.ending is None:
+                self._adjust(cycle, at, names)
+        for clock in book.clocks:
+            if clock in starting:
+                self._start(clock, at, book)
         self.pass_until(at)
 
     def _names(self, event: TicketEvent) -> set[str]:
@@ -346,11 +335,21 @@ class _Run:
         sla.cycles.append(cycle)
         self.tell.started(cycle)
 
-    def _retarget(self, cycle: Cycle, at: int) -> None:
+    def _adjust(self, cycle: Cycle, at: int, names: set[str]) -> None:
+        """Give it the target, calendar and pause that hold after the event."""
+        book = self._book(cycle)
+        rules = book.clocks[cycle.clock]
+        self._retarget(cycle, at, book)
+        if cycle.paused is None and not rules.pauses.isdisjoint(names):
+            self._pause(cycle, at)
+        elif cycle.paused is not None and not rules.resumes.isdisjoint(names):
+            self._resume(cycle, at)
+
+    def _retarget(self, cycle: Cycle, at: int, book: Rulebook) -> None:
         """Count again from the original start when rule or calendar differ now. A breach stands, and its target."""
-        book, sla = self._book(cycle), self.sla
-        rule = book.rules(sla.known.case).get(cycle.clock)
-        name = book.calendar_name(cycle.clock, sla.known.calendar)
+        known = self.tell.known
+        rule = book.rules(known.case).get(cycle.clock)
+        name = book.calendar_name(cycle.clock, known.calendar)
         if rule is None or (rule.name == cycle.rule and name == cycle.calendar):
             return
         target = book.target_us(rule.target, book.calendar(name), cycle.start)
@@ -390,8 +389,18 @@ class _Run:
         self._schedule(cycle)
         self.tell.resumed(cycle, at)
 
-    def _end(self, cycle: Cycle, at: int, rules: ClockRules, result: ClockState) -> None:
-        """Close it now, or later when a delivery of an earlier time may still turn up."""
+    def _end(self, cycle: Cycle, at: int, names: set[str], starting: set[Clock]) -> None:
+        """End it when the event says so: now, or later when a delivery of an earlier time may still turn up."""
+        book = self._book(cycle)
+        rules = book.clocks[cycle.clock]
+        is_cancelled = not book.cancels.isdisjoint(names)
+        is_replaced = cycle.clock in starting and rules.policy.repeats
+        if not is_cancelled and not rules.stops.isdisjoint(names):
+            result = ClockState.MET
+        elif is_cancelled or is_replaced:
+            result = ClockState.CANCELLED
+        else:
+            return
         if rules.is_stopped_elsewhere and not self.caught_up:
             cycle.ending = (at, result is ClockState.CANCELLED)
         else:

@@ -7,7 +7,18 @@ from typing import Final
 
 from schemas.codes import Clock
 from services.sla_monitor.calendar import US_PER_S, Calendar, from_us, to_us
-from services.sla_monitor.policy import DELIVERED, OWNER, UNIT, Case, ClockPolicy, PolicyError, Rule, SlaPolicy, Target
+from services.sla_monitor.policy import (
+    DELIVERED,
+    EVENTS,
+    OWNER,
+    UNIT,
+    Case,
+    ClockPolicy,
+    PolicyError,
+    Rule,
+    SlaPolicy,
+    Target,
+)
 
 _CASES_KEPT_MAX: Final = 10_000
 _DAY_US: Final = 86_400 * US_PER_S
@@ -50,6 +61,9 @@ class Rulebook:
         self.name = policy.name
         self.cancels = frozenset(policy.cancel)
         self.clocks = {clock: _rules_of(clock, policy) for clock in Clock if clock in policy.clocks}
+        self.started_by = {
+            event: tuple(clock for clock, rules in self.clocks.items() if event in rules.starts) for event in EVENTS
+        }
         self._calendars = policy.built_calendars
         self._chosen: dict[Case, dict[Clock, Rule]] = {}
 

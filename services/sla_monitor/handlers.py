@@ -1,0 +1,249 @@
+"""What the service does with messages and with deadlines: decide, save, then arm and publish.
+
+Saving is the only step that may be lost by two workers that meet; who loses decides again from what the other saved.
+Everything after it is repeated from what is stored when the message or the deadline comes again, so that a crash
+between any two steps loses nothing and tells nothing else.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from schemas.events import TicketEvent
+from schemas.message import Message
+from schemas.notifications import NotificationDelivered
+from schemas.sla import SlaBreached, SlaFact
+from schemas.topics import SLA_BREACHED, SLA_EVENT
+from services.runtime.deadline_store import Deadline, Due
+from services.runtime.handling import Received, Refusal
+from services.runtime.logging import get_logger
+from services.runtime.producing import Outgoing
+from services.sla_monitor.calendar import from_us, to_us
+from services.sla_monitor.clock_store import Change, Stored, Told
+from services.sla_monitor.clocks import advance, due_facts, next_milestone
+from services.sla_monitor.rulebook import Policies
+from services.sla_monitor.ticket_sla import TicketSla
+
+log = get_logger(__name__)
+
+DEADLINE_PREFIX = "sla:"
+
+
+class Clocks(Protocol):
+    """The clocks of all tickets."""
+
+    async def load(self, tickets: Collection[UUID]) -> dict[UUID, Stored]:
+        """By ticket, where there are any."""
+
+    async def save(self, changes: Sequence[Change]) -> set[UUID]:
+        """Gives the tickets that were changed by another meanwhile."""
+
+    async def told(self, causes: dict[UUID, set[str]]) -> dict[UUID, list[SlaFact]]:
+        """Facts that were told because of these."""
+
+
+class Armer(Protocol):
+    """Deadlines."""
+
+    async def arm(self, deadlines: Sequence[Deadline]) -> None:
+        """Arm or move."""
+
+    async def cancel(self, ids: Mapping[str, int]) -> None:
+        """Take back, by the revision that says so."""
+
+
+class Counting(Protocol):
+    """What is counted."""
+
+    def told(self, fact: SlaFact) -> None:
+        """A fact was published for the first time."""
+
+    def gap(self) -> None:
+        """A ticket's event came before an earlier one."""
+
+    def met_another(self, count: int) -> None:
+        """Another worker had changed so many tickets meanwhile."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is to be told and armed after a round."""
+
+    changes: list[Change] = field(default_factory=list)
+    again: dict[UUID, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Causes that were handled before: what they gave is told again."""
+    standing: dict[UUID, tuple[Stored, str]] = field(default_factory=dict)
+    """Tickets that did not change, and their shard: their deadline is armed again."""
+    traces: dict[str, str | None] = field(default_factory=dict)
+    """Of each cause."""
+
+
+class SlaMonitor:
+    """The handlers."""
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        clocks: Clocks,
+        deadlines: Armer,
+        policies: Callable[[], Policies],
+        publish: Callable[[Sequence[Outgoing]], Awaitable[None]],
+        caught_up: Callable[[int], bool],
+        now: Callable[[], datetime],
+        counting: Counting,
+    ) -> None:
+        """Wire them.
+
+        Args:
+            service: first part of the shards' names.
+            clocks: where clocks are kept.
+            deadlines: where the next step of each ticket is armed.
+            policies: all versions that are loaded.
+            publish: returns when the broker has everything.
+            caught_up: whether everything that was there when this process took over a partition has been handled.
+            now: the time.
+            counting: what is counted.
+        """
+        self._service = service
+        self._clocks = clocks
+        self._deadlines = deadlines
+        self._policies = policies
+        self._publish = publish
+        self._caught_up = caught_up
+        self._now = now
+        self._counting = counting
+
+    async def on_messages(self, batch: Sequence[Received[Message]]) -> Sequence[Refusal]:
+        """Handle a batch of ticket events and of what became of messages to complainants."""
+        pending: dict[UUID, list[Received[Message]]] = defaultdict(list)
+        for received in batch:
+            if isinstance(received.message, TicketEvent | NotificationDelivered):
+                pending[received.message.ce_subject].append(received)
+        while pending:
+            work = _Work()
+            stored = await self._clocks.load(pending)
+            for ticket, messages in pending.items():
+                self._decide(ticket, messages, stored.get(ticket), work)
+            lost = await self._finish(work)
+            pending = {ticket: messages for ticket, messages in pending.items() if ticket in lost}
+        return ()
+
+    async def on_due(self, due: Sequence[Due]) -> None:
+        """Handle deadlines that have come."""
+        pending = {UUID(d.id.removeprefix(DEADLINE_PREFIX)): d for d in due}
+        while pending:
+            work = _Work()
+            stored = await self._clocks.load(pending)
+            now = self._now()
+            for ticket, deadline in pending.items():
+                if ticket in stored:
+                    self._decide_due(deadline, stored[ticket], now, work)
+            lost = await self._finish(work)
+            pending = {ticket: deadline for ticket, deadline in pending.items() if ticket in lost}
+
+    def _decide(
+        self, ticket: UUID, messages: Sequence[Received[Message]], before: Stored | None, work: _Work
+    ) -> None:
+        """Apply a ticket's messages in their order."""
+        sla = before.sla if before else None
+        told: list[Told] = []
+        now, policies = self._now(), self._policies()
+        for received in messages:
+            message, cause = received.message, str(received.message.ce_id)
+            assert isinstance(message, TicketEvent | NotificationDelivered)
+            if isinstance(message, TicketEvent) and message.sequence > (sla.sequence if sla else 0) + 1:
+                log.warning("ticket.gap", ticket_id=str(ticket), after=sla.sequence if sla else 0, got=message.sequence)
+                self._counting.gap()
+            caught_up = self._caught_up(received.partition)
+            advanced = advance(sla, message, policies=policies, now=now, caught_up=caught_up)
+            if advanced.sla is sla or (sla is None and advanced.sla == _nothing_known(advanced.sla)):
+                work.again[ticket].add(cause)
+            else:
+                sla = advanced.sla
+            told += [Told(cause, fact) for fact in advanced.facts]
+            work.traces[cause] = received.traceparent
+        shard = f"{self._service}:{messages[0].partition}"
+        if sla is not None and (before is None or sla is not before.sla):
+            work.changes.append(_change(sla, before, shard, told))
+        elif before is not None:
+            work.standing[ticket] = (before, shard)
+
+    def _decide_due(self, due: Due, before: Stored, now: datetime, work: _Work) -> None:
+        """Tell what has passed. The deadline is used up, so the next one is armed in any case."""
+        cause = f"due:{due.revision}"
+        if due.attempts:
+            work.again[before.sla.ticket_id].add(cause)
+        sla, facts = due_facts(before.sla, now, policies=self._policies())
+        if not facts and sla is before.sla and before.armed == _micros(next_milestone(sla)):
+            work.standing[sla.ticket_id] = (before, due.shard)
+        else:
+            work.changes.append(_change(sla, before, due.shard, [Told(cause, f) for f in facts], is_used_up=True))
+
+    async def _finish(self, work: _Work) -> set[UUID]:
+        """Save, then arm and publish what was saved; gives the tickets that were lost to another."""
+        lost = await self._clocks.save(work.changes) if work.changes else set()
+        if lost:
+            self._counting.met_another(len(lost))
+        saved = [c for c in work.changes if c.sla.ticket_id not in lost]
+        again = await self._clocks.told({t: causes for t, causes in work.again.items() if t not in lost})
+        new = [(t.fact, work.traces.get(t.cause)) for c in saved for t in c.told]
+        repeated = [(fact, None) for facts in again.values() for fact in facts]
+        await asyncio.gather(self._arm(saved, work.standing), self._tell([*repeated, *new]))
+        for fact, _ in new:
+            self._counting.told(fact)
+        return lost
+
+    async def _arm(self, saved: Sequence[Change], standing: Mapping[UUID, tuple[Stored, str]]) -> None:
+        """Arm what has to come earlier than before. What has to come later is left: it comes and is armed anew."""
+        wanted = [
+            (c.sla, c.revision, c.armed, c.shard)
+            for c in saved
+            if c.before is None or c.armed != c.before.armed or c.sla.ticket_id in standing
+        ]
+        wanted += [(s.sla, s.revision, s.armed, shard) for s, shard in standing.values()]
+        armed = [
+            Deadline(f"{DEADLINE_PREFIX}{sla.ticket_id}", shard, from_us(at), revision=revision)
+            for sla, revision, at, shard in wanted
+            if at is not None
+        ]
+        if armed:
+            await self._deadlines.arm(armed)
+        if over := {f"{DEADLINE_PREFIX}{sla.ticket_id}": revision for sla, revision, at, _ in wanted if at is None}:
+            await self._deadlines.cancel(over)
+
+    async def _tell(self, facts: Sequence[tuple[SlaFact, str | None]]) -> None:
+        outgoing = []
+        for fact, trace in facts:
+            outgoing.append(Outgoing(SLA_EVENT, fact, trace))
+            if isinstance(fact, SlaBreached):
+                outgoing.append(Outgoing(SLA_BREACHED, fact, trace))
+        if outgoing:
+            await self._publish(outgoing)
+
+
+def _change(
+    sla: TicketSla, before: Stored | None, shard: str, told: Sequence[Told], *, is_used_up: bool = False
+) -> Change:
+    """The change, with the time at which a deadline is armed after it.
+
+    One that is armed for an earlier time than needed stays: most steps never come, because clocks are stopped in time,
+    and moving a deadline costs as much as letting it come once in vain.
+    """
+    wanted = _micros(next_milestone(sla))
+    armed = None if before is None or is_used_up else before.armed
+    if wanted is not None and armed is not None:
+        wanted = min(wanted, armed)
+    return Change(sla=sla, before=before, armed=wanted, shard=shard, told=tuple(told))
+
+
+def _micros(at: datetime | None) -> int | None:
+    return None if at is None else to_us(at)
+
+
+def _nothing_known(sla: TicketSla) -> TicketSla:
+    return TicketSla(ticket_id=sla.ticket_id, routing_key=sla.routing_key)
