@@ -165,8 +165,9 @@ def _format(home: Path, classpath: str) -> None:
 
 
 def _jvm(home: Path, *memory: str) -> tuple[str, ...]:
+    # The first compiler alone: half the time to start, 100 MB less, and as fast at what one machine can ask of it.
     return (
-        java(), *memory, "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError",
+        java(), *memory, "-XX:TieredStopAtLevel=1", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError",
         "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={home / 'log4j2.properties'}",
     )  # fmt: skip
 
@@ -193,8 +194,8 @@ log.dirs={home / "data"}
 # Topics are made by name with their partitions; a typing error must not make one.
 auto.create.topics.enable=false
 # A killed broker that comes back may not register before its old session has run out (9 s by default).
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=250
 # A consumer alone in its group need not wait for others.
 group.initial.rebalance.delay.ms=0
 # Small machine: 50 partitions of offsets and 128 MB for the cleaner are for clusters.
