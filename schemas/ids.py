@@ -4,14 +4,17 @@ A name-based UUID (RFC 9562 version 5) of the cause and the step takes the place
 from an accepted complaint to the message in the customer's hand.
 """
 
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 
+@lru_cache(maxsize=8192)
 def ticket_id(complaint_id: UUID) -> UUID:
     """The ticket that a complaint opens, if it opens one."""
     return uuid5(complaint_id, "ticket")
 
 
+@lru_cache(maxsize=8192)
 def contact_ref(complaint_id: UUID) -> UUID:
     """Where the sealed contact and text of a complaint are kept."""
     return uuid5(complaint_id, "contact")

@@ -44,39 +44,34 @@ NOTHING_ASKED: Final = Asked()
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Department and unit, and who of them may have the ticket."""
+    """Where a ticket goes."""
 
     department: str
     unit: str | None
     unit_calendar: str
     rule: str
-    people: tuple[Person, ...]
 
     def given_to(self, person: str | None, *, directory_version: int) -> Assignment:
         """The assignment to one of them, or to the queue."""
         return Assignment(self.department, self.unit, person, self.unit_calendar, self.rule, directory_version)
 
 
-def route(
-    organisation: Organisation, subject: Subject, *, at: datetime, asked: Asked = NOTHING_ASKED
-) -> Route | Unassignable:
-    """Where a ticket goes, and the people on duty there who can handle it."""
+def route(organisation: Organisation, subject: Subject, asked: Asked = NOTHING_ASKED) -> Route | Unassignable:
+    """Where a ticket goes: what is asked for by hand, and for the rest what the table says."""
     rule = first_match(organisation, subject)
-    person = None
-    if asked.person is not None:
-        person = organisation.person_by_id.get(asked.person)
-        if person is None:
-            return Unassignable("no_such_person")
+    person = organisation.person_by_id.get(asked.person) if asked.person is not None else None
     code = asked.department or (person.department if person else None)
+    unit = _named_unit(organisation, asked.unit) if asked.unit else None
+    if asked.person is not None and person is None:
+        return Unassignable("no_such_person")
     if code is not None and code not in organisation.department_by_code:
         return Unassignable("no_such_department")
     if person is not None and person.department != code:
         return Unassignable("person_of_other_department")
-    unit = _named_unit(organisation, asked.unit) if asked.unit else None
     if asked.unit and unit is None:
         return Unassignable("no_such_unit")
     by_hand = code is not None or unit is not None
-    if unit is None and (code is None or code == rule.department):
+    if unit is None and code in (None, rule.department):
         unit = _unit_of(organisation, rule, subject)
     department = organisation.department_by_code[code or rule.department]
     return Route(
@@ -84,16 +79,15 @@ def route(
         unit=unit.code if unit else None,
         unit_calendar=unit.calendar if unit else department.calendar,
         rule="by_hand" if by_hand else rule.name,
-        people=(person,) if person else able(organisation, department.code, unit, category=subject.category, at=at),
     )
 
 
 def able(
-    organisation: Organisation, department: str, unit: Unit | None, *, category: Category, at: datetime
+    organisation: Organisation, department: str, unit: str | None, *, category: Category, at: datetime
 ) -> tuple[Person, ...]:
     """The people of a department on duty who handle such tickets: those of the unit when it has people of its own."""
     staff = [p for p in organisation.people_by_department[department] if p.can(category) and p.on_duty(at)]
-    own = [p for p in staff if p.unit is not None and unit is not None and p.unit.upper() == unit.code.upper()]
+    own = [p for p in staff if p.unit is not None and unit is not None and p.unit.upper() == unit.upper()]
     return tuple(own or [p for p in staff if p.unit is None])
 
 

@@ -10,6 +10,7 @@ that are not decided yet the claims they stopped at grow.
 """
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ from services.runtime.handling import Received, Refusal
 from services.runtime.producing import Outgoing
 from services.runtime.sealing import CannotOpen
 
+_DIGIT: Final = re.compile(r"\d")
+_NOTHING: Final = Extracted()
+"""A text without digits names no parcel and no outlet."""
 _BREATH: Final = 32
 """Texts that are read before others get a turn: heartbeats must not wait for a whole batch."""
 
@@ -180,8 +184,10 @@ class ComplaintHandler:
             if number % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
         await self._decide([case for case in cases if not case.decided])
-        await self.contacts.keep([(case.complaint, case.fate.ticket_id) for case in cases])
-        await self._open(settled, [case for case in cases if case.fate.role == "opened"])
+        await asyncio.gather(
+            self.contacts.keep([(case.complaint, case.fate.ticket_id) for case in cases]),
+            self._open(settled, [case for case in cases if case.fate.role == "opened"]),
+        )
         for case in cases:
             if case.fate.role == "followed_up":
                 settled.outgoing.append(_follow_up(case))
@@ -198,7 +204,8 @@ class ComplaintHandler:
     def _read(self, received: Received[ComplaintSubmitted], fate: Fate | None) -> _Case:
         complaint = received.message
         wording = Wording.from_seal_bytes(self.opener.open(complaint.wording, about=complaint.complaint_id))
-        named = self.extract(text_of(wording))
+        text = text_of(wording)
+        named = self.extract(text) if _DIGIT.search(text) else _NOTHING
         claimed = self.extract(wording.remedy) if wording.remedy and complaint.declared_value else None
         said = self.classify(
             wording.description,
@@ -303,16 +310,12 @@ class ComplaintHandler:
     async def _open(self, settled: Settled, cases: list[_Case]) -> None:
         if not cases:
             return
-        numbers = await self._numbers(cases)
-        placed = await self.placement.place(
-            [
-                Need(
-                    case.fate.ticket_id, subject_of(case.complaint, case.said, case.places), case.complaint.submitted_at
-                )
-                for case in cases
-                if not case.said.needs_review
-            ]
-        )
+        needs = [
+            Need(case.fate.ticket_id, subject_of(case.complaint, case.said, case.places), case.complaint.submitted_at)
+            for case in cases
+            if not case.said.needs_review
+        ]
+        numbers, placed = await asyncio.gather(self._numbers(cases), self.placement.place(needs))
         groups: dict[UUID, list[TicketEvent]] = {}
         for case, number in zip(cases, numbers, strict=True):
             assignment = placed.get(case.fate.ticket_id)

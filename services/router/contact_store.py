@@ -9,6 +9,7 @@ from pymongo.errors import BulkWriteError
 
 from schemas import ids
 from schemas.complaint import ComplaintSubmitted
+from schemas.sealed import Sealed
 from services.runtime.mongo import Database, duplicate_indexes
 
 
@@ -51,11 +52,15 @@ def _document(complaint: ComplaintSubmitted, ticket: UUID) -> dict[str, Any]:
         "_id": str(ids.contact_ref(complaint.complaint_id)),
         "complaint_id": str(complaint.complaint_id),
         "ticket_id": str(ticket),
-        "contact": complaint.contact.model_dump() if complaint.contact else None,
-        "wording": complaint.wording.model_dump(),
+        "contact": _sealed(complaint.contact) if complaint.contact else None,
+        "wording": _sealed(complaint.wording),
         "masked": complaint.masked.model_dump(),
         "index": list(complaint.contact_index.values()),
         "language": complaint.language.value,
         "channel": complaint.channel.value,
         "time_zone": complaint.time_zone,
     }
+
+
+def _sealed(sealed: Sealed) -> dict[str, Any]:
+    return {"key_id": sealed.key_id, "nonce": sealed.nonce, "ciphertext": sealed.ciphertext}

@@ -1,6 +1,11 @@
 """What the router counts, once per new event."""
 
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from uuid import UUID
+
+from prometheus_client import Counter as Series
 
 from schemas import events as e
 from services.router.settled import Settled
@@ -25,30 +30,37 @@ _ACTIONS = {
 def count(settled: Settled, metrics: RouterMetrics) -> None:
     """Count what was appended in a batch. What a redelivery brings again is not counted again."""
     now = datetime.now(UTC)
-    causes: set[object] = set()
+    found: Counter[tuple[Series, tuple[str, ...]]] = Counter()
+    causes: set[UUID] = set()
     for event in settled.appended:
-        first, channel = event.causation_id not in causes, None
+        if isinstance(event, e.TicketOpened):
+            metrics.opening_seconds.observe(max(0.0, (now - event.occurred_at).total_seconds()))
+        for series, labels in _counted(event, settled, metrics, first=event.causation_id not in causes):
+            found[series, labels] += 1
         causes.add(event.causation_id)
-        match event:
-            case e.TicketOpened():
-                channel = event.channel
-                said = settled.tickets[event.ticket_id].classification
-                category = said.primary if said else "none"
-                metrics.opened.labels(channel=channel, category=category).inc()
-                metrics.opening_seconds.observe(max(0.0, (now - event.occurred_at).total_seconds()))
-                continue
-            case e.TicketClassified(classification=said) if said.needs_review:
-                metrics.review_needed.labels(category=said.primary).inc()
-            case e.TicketAssigned():
-                to = "person" if event.person else "queue"
-                metrics.assigned.labels(department=event.department, to=to).inc()
-                if first:
-                    metrics.commands.labels(action="assign", result="done").inc()
-            case e.TicketSeverityChanged() if first:
-                metrics.commands.labels(action="change_severity", result="done").inc()
-            case e.TicketCommandRefused():
-                metrics.commands.labels(action=event.command, result=event.why).inc()
-            case e.TicketFollowedUp():
-                metrics.followed_up.labels(channel=event.channel, matched_by=event.matched_by).inc()
-        if (action := _ACTIONS.get(type(event))) is not None:
-            metrics.commands.labels(action=action, result="done").inc()
+    for (series, labels), times in found.items():
+        series.labels(*labels).inc(times)
+
+
+def _counted(
+    event: e.TicketEvent, settled: Settled, metrics: RouterMetrics, *, first: bool
+) -> Iterator[tuple[Series, tuple[str, ...]]]:
+    """What one event counts for; `first` of its command's events."""
+    match event:
+        case e.TicketOpened():
+            said = settled.tickets[event.ticket_id].classification
+            yield metrics.opened, (event.channel, said.primary if said else "none")
+        case e.TicketClassified(classification=said) if said.needs_review:
+            yield metrics.review_needed, (said.primary,)
+        case e.TicketAssigned():
+            yield metrics.assigned, (event.department, "person" if event.person else "queue")
+            if first:
+                yield metrics.commands, ("assign", "done")
+        case e.TicketSeverityChanged() if first:
+            yield metrics.commands, ("change_severity", "done")
+        case e.TicketCommandRefused():
+            yield metrics.commands, (event.command, event.why)
+        case e.TicketFollowedUp():
+            yield metrics.followed_up, (event.channel, event.matched_by)
+    if (action := _ACTIONS.get(type(event))) is not None:
+        yield metrics.commands, (action, "done")

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from services.router.assignment import NOTHING_ASKED, Asked, Capacity, Route, Slot, Subject, route
-from services.router.directory import Organisation
+from schemas.codes import Category
+from services.router.assignment import NOTHING_ASKED, Asked, Capacity, Route, Slot, Subject, able, route
+from services.router.directory import Organisation, Person
 from services.router.ticket import Assignment, Unassignable
 
 
@@ -40,6 +41,8 @@ class Placement:
         self.organisation = organisation
         self.capacity = Capacity()
         self._reservations = reservations
+        self._able: dict[tuple[str, str | None, Category], tuple[Person, ...]] = {}
+        self._able_at: tuple[int, int] = (0, 0)
 
     async def refresh(self) -> None:
         """Learn what other routers have taken and freed."""
@@ -51,7 +54,7 @@ class Placement:
         version = self.organisation.version
         open_: list[tuple[Need, Route]] = []
         for need in needs:
-            way = route(self.organisation, need.subject, at=need.at, asked=need.asked)
+            way = route(self.organisation, need.subject, need.asked)
             if isinstance(way, Unassignable):
                 placed[need.ticket_id] = way
             elif need.holder is not None and need.asked.person == need.holder:
@@ -61,7 +64,7 @@ class Placement:
         while open_:
             tried: list[tuple[Need, Route, Slot]] = []
             for need, way in open_:
-                slot = self.capacity.take(way.people)
+                slot = self.capacity.take(self._people(need, way))
                 if slot is not None:
                     tried.append((need, way, slot))
                 elif need.asked.person is not None:
@@ -75,3 +78,19 @@ class Placement:
             # A slot that another router took stays marked as taken, so every turn of the loop has fewer to try.
             open_ = [(need, way) for need, way, _ in tried if need.ticket_id in lost]
         return placed
+
+    def able(self, department: str, unit: str | None, *, category: Category, at: datetime) -> tuple[Person, ...]:
+        """The people on duty who can handle such a ticket. Shifts begin and end at full minutes."""
+        minute = int(at.timestamp()) // 60
+        if self._able_at != (self.organisation.version, minute):
+            self._able_at = (self.organisation.version, minute)
+            self._able.clear()
+        key = (department, unit, category)
+        if key not in self._able:
+            self._able[key] = able(self.organisation, department, unit, category=category, at=at)
+        return self._able[key]
+
+    def _people(self, need: Need, way: Route) -> tuple[Person, ...]:
+        if need.asked.person is not None:
+            return (self.organisation.person_by_id[need.asked.person],)
+        return self.able(way.department, way.unit, category=need.subject.category, at=need.at)

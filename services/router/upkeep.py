@@ -11,7 +11,6 @@ from schemas import ids
 from schemas.codes import Category
 from schemas.commands import Assign, TicketCommand
 from schemas.topics import TICKET_COMMAND
-from services.router.assignment import able
 from services.router.directory import Organisation, WrongOrganisation
 from services.router.opening import ROUTER
 from services.router.placement import Placement
@@ -129,8 +128,7 @@ class Upkeep:
         spare = {p.id: capacity.spare(p) for p in organisation.people_by_department[department]}
         commands = []
         for ticket in waiting:
-            unit = organisation.unit_by_code.get((ticket["unit"] or "").upper())
-            people = able(organisation, department, unit, category=Category(ticket["category"]), at=now)
+            people = self._placement.able(department, ticket["unit"], category=Category(ticket["category"]), at=now)
             free = next((p.id for p in people if spare[p.id] > 0), None)
             if free is None:
                 continue
