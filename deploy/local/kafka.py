@@ -168,7 +168,8 @@ def _jvm(home: Path, *memory: str) -> tuple[str, ...]:
     # The first compiler alone: half the time to start, 100 MB less, and as fast at what one machine can ask of it.
     return (
         java(), *memory, "-XX:TieredStopAtLevel=1", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
-        "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={home / 'log4j2.properties'}",
+        "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true",
+        f"-Dlog4j2.configurationFile={home / 'log4j2.properties'}",
     )  # fmt: skip
 
 
