@@ -16,9 +16,12 @@ from starlette.responses import Response
 
 from services.intake import openapi
 from services.intake.answers import language_wanted, problem_answer
+from services.intake.batch import BatchRoutes
 from services.intake.body import BytesInFlight
+from services.intake.evidence_http import EvidenceRoutes
+from services.intake.evidence_store import EvidenceStore, GridFsEvidenceStore
 from services.intake.gate import Gate, Traffic
-from services.intake.handlers import EvidenceIndex, IdempotencyStore, Intake, PublishedStore, Publisher, Unavailable
+from services.intake.handlers import IdempotencyStore, Intake, PublishedStore, Publisher, Unavailable
 from services.intake.http import ComplaintRoutes, Rejections
 from services.intake.idempotency_store import MongoIdempotencyStore
 from services.intake.progress_store import MongoProgressStore
@@ -49,7 +52,7 @@ class World:
     published: PublishedStore
     progress: ProgressStore
     rejected: RejectedStore
-    evidence: EvidenceIndex
+    evidence: EvidenceStore
     publisher: Publisher
     limit: ClientLimit
     traffic: Traffic
@@ -65,13 +68,14 @@ def main() -> None:
     redis = Redis.from_url(settings.redis, socket_timeout=0.2, socket_connect_timeout=0.2, decode_responses=True)
     producer = Producer(settings, ProducingMetrics(registry), publish_s_max=settings.publish_s_max)
     rejected = MongoRejectedStore(database, timeout_s=settings.store_s_max, kept_s=settings.rejected_days * 24 * 3600)
+    keyring = Keyring.load(settings.keyring)
     world = World(
-        keyring=Keyring.load(settings.keyring),
+        keyring=keyring,
         idempotency=MongoIdempotencyStore(database, timeout_s=settings.store_s_max),
         published=RedisPublishedStore(redis),
         progress=MongoProgressStore(database, timeout_s=settings.store_s_max),
         rejected=rejected,
-        evidence=NoEvidence(),
+        evidence=GridFsEvidenceStore(database, keyring, timeout_s=settings.store_s_max),
         publisher=KafkaPublisher(producer, seconds_max=settings.publish_s_max),
         limit=ClientLimit(settings.rate_limit, redis=settings.redis),
         traffic=Traffic(),
@@ -124,6 +128,10 @@ def surface(settings: IntakeSettings, world: World, metrics: IntakeMetrics) -> F
         retry_after_s=settings.retry_after_s,
     )
     app.add_exception_handler(HTTPException, _told)
+    BatchRoutes(intake=intake, rejections=rejections, metrics=metrics, settings=settings).add_to(app)
+    EvidenceRoutes(
+        store=world.evidence, bytes_in_flight=bytes_in_flight, now=world.now, metrics=metrics, settings=settings
+    ).add_to(app)
     ComplaintRoutes(
         intake=intake,
         tracking=Tracking(world.progress, world.keyring),
@@ -134,14 +142,6 @@ def surface(settings: IntakeSettings, world: World, metrics: IntakeMetrics) -> F
     ).add_to(app)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app
-
-
-class NoEvidence:
-    """Stand-in."""
-
-    async def missing(self, ids: Any) -> set[Any]:
-        """All."""
-        return set(ids)
 
 
 class KafkaPublisher:

@@ -34,15 +34,16 @@ class MongoIdempotencyStore:
     async def _insert(self, claims: list[Claim]) -> dict[UUID, Claim]:
         held = {claim.complaint_id: claim for claim in claims}
         documents = [
-            {"_id": claim.complaint_id, "fingerprint": claim.fingerprint, "accepted_at": claim.accepted_at}
+            {"_id": str(claim.complaint_id), "fingerprint": claim.fingerprint, "accepted_at": claim.accepted_at}
             for claim in claims
         ]
         try:
             await self._claims.insert_many(documents, ordered=False)
         except BulkWriteError as refusal:
-            taken = [claims[index].complaint_id for index in duplicate_indexes(refusal)]
+            taken = [str(claims[index].complaint_id) for index in duplicate_indexes(refusal)]
             async for document in self._claims.find({"_id": {"$in": taken}}):
-                held[document["_id"]] = _claim(document)
+                claim = _claim(document)
+                held[claim.complaint_id] = claim
         return held
 
 
@@ -58,4 +59,4 @@ class MemoryIdempotencyStore:
 
 
 def _claim(document: dict[str, Any]) -> Claim:
-    return Claim(document["_id"], document["fingerprint"], document["accepted_at"].astimezone(UTC))
+    return Claim(UUID(document["_id"]), document["fingerprint"], document["accepted_at"].astimezone(UTC))

@@ -86,18 +86,6 @@ PROBLEM: Final[dict[str, Any]] = {
 }
 
 
-def schemas() -> dict[str, Any]:
-    """What the routes refer to."""
-    complaint = Complaint.model_json_schema(ref_template=REF)
-    return {
-        **complaint.pop("$defs"),
-        "Complaint": complaint,
-        "Accepted": ACCEPTED,
-        "Progress": PROGRESS,
-        "Problem": PROBLEM,
-    }
-
-
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Responses that are problems."""
     told = {
@@ -165,6 +153,109 @@ POST_COMPLAINT: Final[dict[str, Any]] = {
         **refusals(400, 408, 413, 415, 422, 429, 503),
     },
 }
+_EVIDENCE: Final[dict[str, Any]] = {
+    "id": {"type": "string", "format": "uuid", "description": "For `evidence` of a complaint."},
+    "type": {"type": "string", "examples": ["image/jpeg"], "description": "Told by the content."},
+    "size": {"type": "integer", "description": "Bytes."},
+    "sha256": {"type": "string", "description": "Hexadecimal."},
+}
+POST_EVIDENCE: Final[dict[str, Any]] = {
+    "tags": ["evidence"],
+    "summary": "Upload photos, recordings or PDF",
+    "description": "One file as the body, or several as multipart/form-data. A checksum is compared when it is given: "
+    "`Content-Digest: sha-256=:...:` or `?sha256=` with one file, form fields `sha256` in the order of several.",
+    "status_code": 201,
+    "openapi_extra": {
+        "parameters": [
+            {"name": "sha256", "in": "query", "schema": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}},
+            {"name": "Content-Digest", "in": "header", "schema": {"type": "string"}},
+            LANGUAGE_HEADER,
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["file"],
+                        "properties": {
+                            "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                            "sha256": {"type": "array", "items": {"type": "string"}},
+                        },
+                    }
+                },
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            },
+        },
+    },
+    "responses": {
+        201: {
+            "description": "Kept",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["evidence"],
+                        "properties": {
+                            **_EVIDENCE,
+                            "evidence": {"type": "array", "items": {"type": "object", "properties": _EVIDENCE}},
+                        },
+                    }
+                }
+            },
+        },
+        **refusals(408, 413, 415, 422, 429, 503),
+    },
+}
+POST_BATCH: Final[dict[str, Any]] = {
+    "tags": ["complaints"],
+    "summary": "Submit many complaints",
+    "description": "JSON lines or CSV, answered line by line while it is read. A broken line costs none of its "
+    "neighbours, and sending the same again makes nothing twice: a line's key is its own `idempotency_key`, else the "
+    "header's with the line's number, else its content.",
+    "openapi_extra": {
+        "parameters": [KEY_HEADER, LANGUAGE_HEADER, TRACE_HEADER],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/x-ndjson": {
+                    "schema": {"type": "string"},
+                    "example": '{"complainant":{"phone":"13800138000"},"description":"..."}\n',
+                },
+                "text/csv": {
+                    "schema": {"type": "string"},
+                    "example": "phone,waybills,description\n13800138000,YT8812345678901,...\n",
+                },
+            },
+        },
+    },
+    "responses": {
+        200: {
+            "description": "An answer per line, as JSON lines, in the order of the lines",
+            "content": {
+                "application/x-ndjson": {
+                    "schema": {"$ref": REF.format(model="LineAnswer")},
+                    "example": f'{{"line":1,"status":"accepted","complaint_id":"{_ID}"}}\n',
+                }
+            },
+        },
+        **refusals(413, 415, 422, 429, 503),
+    },
+}
+LINE_ANSWER: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["line", "status"],
+    "properties": {
+        "line": {"type": "integer", "description": "Number of the line in what was sent, from 1."},
+        "status": {
+            "enum": ["accepted", "refused", "unavailable"],
+            "description": "`unavailable`: send this line again later, with the same key.",
+        },
+        "complaint_id": {"type": "string", "format": "uuid"},
+        "errors": PROBLEM["properties"]["errors"],
+        "ignored": ACCEPTED["properties"]["ignored"],
+    },
+}
 GET_COMPLAINT: Final[dict[str, Any]] = {
     "tags": ["complaints"],
     "summary": "How far a complaint has come",
@@ -188,3 +279,16 @@ GET_COMPLAINT: Final[dict[str, Any]] = {
         **refusals(400, 404, 429, 503),
     },
 }
+
+
+def schemas() -> dict[str, Any]:
+    """What the routes refer to."""
+    complaint = Complaint.model_json_schema(ref_template=REF)
+    return {
+        **complaint.pop("$defs"),
+        "Complaint": complaint,
+        "Accepted": ACCEPTED,
+        "Progress": PROGRESS,
+        "Problem": PROBLEM,
+        "LineAnswer": LINE_ANSWER,
+    }

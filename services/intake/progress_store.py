@@ -35,31 +35,37 @@ class MongoProgressStore:
             raise Unavailable("the database does not answer") from error
 
     async def _read(self, ids: Sequence[UUID]) -> list[Progress | None]:
-        fates = {d["_id"]: d async for d in self._complaints.find({"_id": {"$in": list(set(ids))}})}
-        ticket_ids = list({fate["ticket_id"] for fate in fates.values() if fate.get("ticket_id")})
-        tickets: dict[Any, dict[str, Any]] = {}
+        wanted = list({str(one) for one in ids})
+        fates = {
+            d["_id"]: d async for d in self._complaints.find({"_id": {"$in": wanted}}, {"ticket_id": 1, "role": 1})
+        }
+        ticket_ids = list({fate["ticket_id"] for fate in fates.values()})
+        tickets: dict[str, dict[str, Any]] = {}
         if ticket_ids:
-            fields = {"number": 1, "state": 1}
-            tickets = {d["_id"]: d async for d in self._tickets.find({"_id": {"$in": ticket_ids}}, fields)}
-        unknown = list({one for one in ids if one not in fates})
-        claimed: set[UUID] = set()
+            found = self._tickets.find({"_id": {"$in": ticket_ids}}, {"number": 1, "state": 1})
+            tickets = {d["_id"]: d async for d in found}
+        unknown = [one for one in wanted if one not in fates]
+        claimed: set[str] = set()
         if unknown:
             claimed = {d["_id"] async for d in self._keys.find({"_id": {"$in": unknown}}, {"_id": 1})}
         return [
-            _progress(one, fates[one], tickets) if one in fates else Progress(one) if one in claimed else None
+            _progress(one, fates[str(one)], tickets)
+            if str(one) in fates
+            else Progress(one)
+            if str(one) in claimed
+            else None
             for one in ids
         ]
 
 
-def _progress(complaint_id: UUID, fate: dict[str, Any], tickets: dict[Any, dict[str, Any]]) -> Progress:
-    ticket = tickets.get(fate.get("ticket_id"), {})
-    state = ticket.get("state")
+def _progress(complaint_id: UUID, fate: dict[str, Any], tickets: dict[str, dict[str, Any]]) -> Progress:
+    ticket = tickets.get(fate["ticket_id"], {})
     return Progress(
         complaint_id,
-        ticket_id=fate.get("ticket_id"),
+        ticket_id=UUID(fate["ticket_id"]),
         ticket_number=ticket.get("number"),
-        ticket_state=str(state) if state is not None else None,
-        followed_up=fate.get("role") == FOLLOWED_UP,
+        ticket_state=ticket.get("state"),
+        followed_up=fate["role"] == FOLLOWED_UP,
     )
 
 

@@ -75,7 +75,7 @@ class MongoRejectedStore:
 
     async def find(self, rejected_id: UUID) -> Rejected | None:
         """See `RejectedStore.find`."""
-        document = await self._rejected.find_one({"_id": rejected_id})
+        document = await self._rejected.find_one({"_id": str(rejected_id)})
         return _rejected(document) if document else None
 
 
@@ -101,7 +101,7 @@ class MemoryRejectedStore:
 
 def _document(one: Rejected) -> dict[str, Any]:
     return {
-        "_id": one.rejected_id,
+        "_id": str(one.rejected_id),
         "at": one.at,
         "route": one.route,
         "channel": one.channel,
@@ -114,7 +114,7 @@ def _document(one: Rejected) -> dict[str, Any]:
 
 def _rejected(document: dict[str, Any]) -> Rejected:
     return Rejected(
-        rejected_id=document["_id"],
+        rejected_id=UUID(document["_id"]),
         at=document["at"].astimezone(UTC),
         route=document["route"],
         channel=document["channel"],

@@ -35,6 +35,7 @@ class IntakeSettings(RuntimeSettings):
     batch_lines_max: int = Field(200_000, ge=1, description="Lines of one batch.")
     batches_in_flight_max: int = Field(4, ge=1, description="Batches worked on at once; more are answered 503.")
     evidence_bytes_max: int = Field(10_485_760, ge=1024, description="Size of one file of evidence.")
+    evidence_upload_bytes_max: int = Field(33_554_432, ge=1024, description="Size of all files of one upload.")
     evidence_files_max: int = Field(10, ge=1, le=20, description="Files in one upload.")
     rejected_bytes_max: int = Field(16_384, ge=0, description="How much of a refused body is kept, sealed.")
     rejected_days: int = Field(90, ge=1, description="Days for which refused complaints are kept.")

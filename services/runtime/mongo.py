@@ -8,12 +8,18 @@ from typing import Any, Final
 
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from motor.motor_asyncio import (
+    AsyncIOMotorClient,
+    AsyncIOMotorCollection,
+    AsyncIOMotorDatabase,
+    AsyncIOMotorGridFSBucket,
+)
 from pymongo import WriteConcern
 from pymongo.errors import AutoReconnect, BulkWriteError, ConnectionFailure, ExecutionTimeout, WTimeoutError
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]
 Collection = AsyncIOMotorCollection[dict[str, Any]]
+Bucket = AsyncIOMotorGridFSBucket
 
 DUPLICATE_KEY: Final = 11000
 
@@ -36,6 +42,11 @@ def connect(uri: str, *, database: str, timeout_s: float = 5.0) -> Database:
     )
     options: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
     return client.get_database(database, codec_options=options, write_concern=WriteConcern(w="majority", j=True))
+
+
+def bucket(database: Database, *, name: str) -> Bucket:
+    """Files (GridFS) in the collections `<name>.files` and `<name>.chunks`."""
+    return AsyncIOMotorGridFSBucket(database, bucket_name=name)
 
 
 def duplicate_indexes(refusal: BulkWriteError) -> set[int]:

@@ -1,0 +1,125 @@
+"""Where files of evidence are kept, sealed: whoever reads the database or its backup sees no photo of a front door."""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from bson.binary import Binary
+from gridfs.errors import NoFile
+
+from schemas.sealed import Sealed
+from services.intake.handlers import Unavailable
+from services.runtime.mongo import UNAVAILABLE, Database, bucket
+from services.runtime.sealing import Keyring
+
+BUCKET: Final = "evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One file."""
+
+    evidence_id: UUID
+    media_type: str
+    """Told by its content."""
+    content: bytes
+    uploaded_at: datetime
+
+
+class EvidenceStore(Protocol):
+    """Keeps files."""
+
+    async def put(self, evidence: Evidence) -> None:
+        """Keep one; durable when this returns.
+
+        Raises:
+            Unavailable: it may not be kept.
+        """
+
+    async def get(self, evidence_id: UUID) -> Evidence | None:
+        """One, opened.
+
+        Raises:
+            Unavailable: nobody can tell now.
+        """
+
+    async def missing(self, ids: Collection[UUID]) -> set[UUID]:
+        """Those that are not there.
+
+        Raises:
+            Unavailable: nobody can tell now.
+        """
+
+
+class GridFsEvidenceStore:
+    """In GridFS (`evidence.files`, `evidence.chunks`). Another object store is another class of this shape."""
+
+    def __init__(self, database: Database, keyring: Keyring, *, timeout_s: float) -> None:
+        self._bucket = bucket(database, name=BUCKET)
+        self._files = database[f"{BUCKET}.files"]
+        self._keyring = keyring
+        self._timeout_s = timeout_s
+
+    async def put(self, evidence: Evidence) -> None:
+        """See `EvidenceStore.put`."""
+        sealed = self._keyring.seal(evidence.content, about=evidence.evidence_id)
+        about = {
+            "media_type": evidence.media_type,
+            "size": len(evidence.content),
+            "uploaded_at": evidence.uploaded_at,
+            "key_id": sealed.key_id,
+            "nonce": Binary(sealed.nonce),
+        }
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._bucket.upload_from_stream_with_id(
+                    str(evidence.evidence_id), BUCKET, sealed.ciphertext, metadata=about
+                )
+        except (*UNAVAILABLE, TimeoutError) as error:
+            raise Unavailable("the database does not answer") from error
+
+    async def get(self, evidence_id: UUID) -> Evidence | None:
+        """See `EvidenceStore.get`."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                stream = await self._bucket.open_download_stream(str(evidence_id))
+                ciphertext: bytes = await stream.read()
+        except NoFile:
+            return None
+        except (*UNAVAILABLE, TimeoutError) as error:
+            raise Unavailable("the database does not answer") from error
+        about: dict[str, Any] = stream.metadata
+        sealed = Sealed(key_id=about["key_id"], nonce=bytes(about["nonce"]), ciphertext=ciphertext)
+        content = self._keyring.open(sealed, about=evidence_id)
+        return Evidence(evidence_id, about["media_type"], content, about["uploaded_at"])
+
+    async def missing(self, ids: Collection[UUID]) -> set[UUID]:
+        """See `EvidenceStore.missing`."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                found = self._files.find({"_id": {"$in": [str(one) for one in ids]}}, {"_id": 1})
+                return set(ids) - {UUID(document["_id"]) async for document in found}
+        except (*UNAVAILABLE, TimeoutError) as error:
+            raise Unavailable("the database does not answer") from error
+
+
+class MemoryEvidenceStore:
+    """The same in memory, for tests."""
+
+    def __init__(self) -> None:
+        self._kept: dict[UUID, Evidence] = {}
+
+    async def put(self, evidence: Evidence) -> None:
+        """See `EvidenceStore.put`."""
+        self._kept[evidence.evidence_id] = evidence
+
+    async def get(self, evidence_id: UUID) -> Evidence | None:
+        """See `EvidenceStore.get`."""
+        return self._kept.get(evidence_id)
+
+    async def missing(self, ids: Collection[UUID]) -> set[UUID]:
+        """See `EvidenceStore.missing`."""
+        return {one for one in ids if one not in self._kept}
