@@ -1,0 +1,154 @@
+"""The dashboards, as code: `python -m deploy.grafana.dashboards` writes the JSON that Grafana loads."""
+
+import json
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from grafanalib._gen import write_dashboard
+from grafanalib.core import Dashboard, GridPos, Stat, Target, Templating, TimeSeries
+
+FOLDER: Final = Path(__file__).parent / "dashboards"
+WIDTH: Final = 24
+HEIGHT: Final = 8
+
+Shown = Sequence[tuple[str, str]]
+"""(PromQL, legend) of each line of a panel."""
+
+
+def lines(title: str, *shown: tuple[str, str], unit: str = "short", stack: bool = False) -> TimeSeries:
+    """A panel over time."""
+    return TimeSeries(
+        title=title,
+        dataSource="prometheus",
+        unit=unit,
+        targets=_targets(shown),
+        stacking={"mode": "normal" if stack else "none"},
+        fillOpacity=20 if stack else 0,
+    )
+
+
+def number(title: str, expression: str, *, unit: str = "short", bad_from: float | None = None) -> Stat:
+    """One figure, red from a threshold on."""
+    steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
+    if bad_from is not None:
+        steps.append({"color": "red", "value": bad_from})
+    return Stat(
+        title=title,
+        dataSource="prometheus",
+        targets=_targets([(expression, "")]),
+        format=unit,
+        thresholds=steps,
+        reduceCalc="lastNotNull",
+    )
+
+
+def pipeline() -> Dashboard:
+    """Is the system itself well: what comes in, what waits, what failed, how late deadlines are."""
+    return _dashboard(
+        "Amends: pipeline",
+        "amends-pipeline",
+        [
+            [
+                number("Accepted a second", "amends_intake_accepted:rate1m"),
+                number("Messages waiting", "sum(service_topic:amends_consumed_backlog:sum)", bad_from=5000),
+                number("Dead letters, 5 min", "sum(topic:amends_dead_letters:increase5m)", bad_from=1),
+                number("Deadlines later than 1 s, 5 min", "sum(service:amends_deadlines_late:increase5m)", bad_from=1),
+            ],
+            [
+                lines(
+                    "Complaints a second",
+                    ("sum by (channel) (rate(amends_intake_accepted_total[1m]))", "accepted, {{channel}}"),
+                    ("sum by (why) (rate(amends_intake_rejected_total[1m]))", "refused, {{why}}"),
+                    ("sum(rate(amends_intake_unavailable_total[1m]))", "503"),
+                ),
+                lines(
+                    "What became of them, a second",
+                    ("sum by (category) (rate(amends_router_tickets_opened_total[1m]))", "ticket, {{category}}"),
+                    ("sum(rate(amends_router_follow_ups_total[1m]))", "follow-up"),
+                    stack=True,
+                ),
+                lines(
+                    "Waiting by topic",
+                    ("service_topic:amends_consumed_backlog:sum", "{{service}} on {{topic}}"),
+                ),
+            ],
+            [
+                lines(
+                    "Intake, request to answer",
+                    (_quantile(0.5, "amends_intake_request_seconds"), "median"),
+                    (_quantile(0.99, "amends_intake_request_seconds"), "p99"),
+                    unit="s",
+                ),
+                lines(
+                    "Batches, start to end",
+                    (_quantile(0.99, "amends_consumed_batch_seconds", "service"), "p99, {{service}}"),
+                    unit="s",
+                ),
+                lines(
+                    "Broker, publish to acknowledgement",
+                    (_quantile(0.99, "amends_publish_seconds", "service"), "p99, {{service}}"),
+                    unit="s",
+                ),
+            ],
+            [
+                lines(
+                    "Deadlines, lateness",
+                    ("service:amends_deadline_lateness_seconds:p99_5m", "p99, {{service}}"),
+                    unit="s",
+                ),
+                lines(
+                    "Retries because a part was away",
+                    ("sum by (service) (rate(amends_consumed_batch_retries_total[1m]))", "batches, {{service}}"),
+                    ("sum by (service) (rate(amends_deadlines_retries_total[1m]))", "deadlines, {{service}}"),
+                    ("sum by (service) (rate(amends_publish_failures_total[1m]))", "publishing, {{service}}"),
+                ),
+                lines(
+                    "Partitions owned",
+                    ("sum by (service) (amends_consumed_partitions)", "{{service}}"),
+                ),
+            ],
+        ],
+    )
+
+
+DASHBOARDS: Final = MappingProxyType({"pipeline": pipeline})
+"""Each by the name of its file."""
+
+
+def rendered(name: str) -> str:
+    """The JSON of one dashboard."""
+    text = StringIO()
+    write_dashboard(DASHBOARDS[name]().auto_panel_ids(), text)
+    return json.dumps(json.loads(text.getvalue()), indent=1, sort_keys=True) + "\n"
+
+
+def _dashboard(title: str, uid: str, rows: Sequence[Sequence[Any]]) -> Dashboard:
+    panels = []
+    for y, row in enumerate(rows):
+        width = WIDTH // len(row)
+        for x, panel in enumerate(row):
+            panel.gridPos = GridPos(h=HEIGHT, w=width, x=x * width, y=y * HEIGHT)
+            panels.append(panel)
+    return Dashboard(
+        title=title, uid=uid, refresh="5s", tags=["amends"], timezone="browser", panels=panels, templating=Templating()
+    )
+
+
+def _quantile(share: float, metric: str, *by: str) -> str:
+    return f"histogram_quantile({share}, sum by ({', '.join([*by, 'le'])}) (rate({metric}_bucket[5m])))"
+
+
+def _targets(shown: Shown) -> list[Target]:
+    return [
+        Target(expr=expression, legendFormat=legend, refId=chr(ord("A") + n))
+        for n, (expression, legend) in enumerate(shown)
+    ]
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for dashboard in DASHBOARDS:
+        (FOLDER / f"{dashboard}.json").write_text(rendered(dashboard))
