@@ -16,6 +16,7 @@ from schemas.codes import Channel, Language
 from services.intake import openapi
 from services.intake.answers import language_wanted, problem_answer
 from services.intake.body import BodyRefused, expected_bytes
+from services.intake.gate import places
 from services.intake.handlers import Accepted, Intake, Ready, Refused, Unavailable
 from services.intake.http import (
     Rejections,
@@ -30,6 +31,7 @@ from services.intake.http import (
 from services.intake.lines import CsvLines, JsonLines, Line, Lines
 from services.intake.problems import problem
 from services.intake.settings import IntakeSettings
+from services.runtime.logging import get_logger
 from services.runtime.metrics import IntakeMetrics
 
 JSON_LINES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
@@ -39,6 +41,8 @@ GROUP_LINES_MAX: Final = 500
 GROUPS_AT_ONCE: Final = 3
 LINES_PER_TURN: Final = 50
 """After so many lines others get the event loop, so that a big file does not hold up single complaints."""
+
+log = get_logger(__name__)
 
 Answer = dict[str, Any]
 
@@ -176,6 +180,9 @@ class _Batch:
             accepted: Iterator[Accepted | Refused | Unavailable] = iter(await self._intake.accept(ready))
         except Unavailable as away:
             accepted = iter([away] * len(ready))
+        except Exception as error:  # noqa: BLE001  # the answer has begun: lines are all that can still be told
+            log.error("batch.group_failed", error=type(error).__name__, at=places(error), lines=len(ready))  # noqa: TRY400
+            accepted = iter([Unavailable("an error of ours")] * len(ready))
         outcomes = [next(accepted) if isinstance(one, Ready) else one for one in prepared]
         await asyncio.gather(
             *(

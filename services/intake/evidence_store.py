@@ -12,7 +12,7 @@ from gridfs.errors import NoFile
 
 from schemas.sealed import Sealed
 from services.intake.handlers import Unavailable
-from services.runtime.mongo import UNAVAILABLE, Database, bucket
+from services.runtime.mongo import UNAVAILABLE, Bucket, Database, bucket
 from services.runtime.sealing import Keyring
 
 BUCKET: Final = "evidence"
@@ -58,10 +58,14 @@ class GridFsEvidenceStore:
     """In GridFS (`evidence.files`, `evidence.chunks`). Another object store is another class of this shape."""
 
     def __init__(self, database: Database, keyring: Keyring, *, timeout_s: float) -> None:
-        self._bucket = bucket(database, name=BUCKET)
+        self._database = database
         self._files = database[f"{BUCKET}.files"]
         self._keyring = keyring
         self._timeout_s = timeout_s
+
+    def _bucket(self) -> Bucket:
+        # The driver ties a bucket to the event loop that is there when it is made; a database it does not.
+        return bucket(self._database, name=BUCKET)
 
     async def put(self, evidence: Evidence) -> None:
         """See `EvidenceStore.put`."""
@@ -75,7 +79,7 @@ class GridFsEvidenceStore:
         }
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._bucket.upload_from_stream_with_id(
+                await self._bucket().upload_from_stream_with_id(
                     str(evidence.evidence_id), BUCKET, sealed.ciphertext, metadata=about
                 )
         except (*UNAVAILABLE, TimeoutError) as error:
@@ -85,7 +89,7 @@ class GridFsEvidenceStore:
         """See `EvidenceStore.get`."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                stream = await self._bucket.open_download_stream(str(evidence_id))
+                stream = await self._bucket().open_download_stream(str(evidence_id))
                 ciphertext: bytes = await stream.read()
         except NoFile:
             return None

@@ -106,7 +106,7 @@ class Gate:
             if answered:
                 raise
             # The values of a request may be personal: the log gets the type and the place, not the message.
-            log.error("request.failed", error=type(error).__name__, at=_places(error), route=_label(scope["path"]))  # noqa: TRY400
+            log.error("request.failed", error=type(error).__name__, at=places(error), route=_label(scope["path"]))  # noqa: TRY400
             await problem_answer("internal", 500, language_wanted(Request(scope)))(scope, receive, sending)
         finally:
             self._traffic.leave()
@@ -145,6 +145,7 @@ def _label(path: str) -> str:
     return "other"
 
 
-def _places(error: Exception) -> list[str]:
+def places(error: Exception) -> list[str]:
+    """Where it happened, without its message, which may quote what was sent."""
     frames = traceback.extract_tb(error.__traceback__)[-5:]
     return [f"{frame.filename}:{frame.lineno}" for frame in frames]
