@@ -4,6 +4,7 @@ Reference: the deciding rules were agreed by two people on 396 real texts (kappa
 """
 
 import math
+import re
 import unicodedata
 from functools import lru_cache
 from typing import Final
@@ -17,6 +18,7 @@ from services.router.classifier.rules import Decision, category_of, decide
 
 __all__ = ["classify", "extract", "vocabulary"]
 
+_FULL_WIDTH: Final = re.compile("[０-９Ａ-Ｚａ-ｚ]")
 _NO_FACTS: Final = Facts()
 _DEFAULTS: Final = ClassifierPolicy()
 # Confidence = logistic(a + b * margin), fitted on real complaints: the share right among texts with that margin.
@@ -40,9 +42,9 @@ def _bounded(text: str, chars_max: int) -> str:
 
 def _normal(text: str) -> str:
     """Full-width letters and digits become plain ones; case is dropped; typographic quotes become plain."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).replace("’", "'")
-    return text.lower()
+    if _FULL_WIDTH.search(text):
+        text = unicodedata.normalize("NFKC", text)
+    return text.replace("’", "'").lower()
 
 
 def classify(
@@ -118,12 +120,12 @@ def _secondary(decision: Decision, scores: dict[str, float], policy: ClassifierP
 
 def _evidence(codes: list[str], found: axes.Found, policy: ClassifierPolicy) -> tuple[Evidence, ...]:
     """The words that spoke for the matters named, strongest first; they are the vocabulary's, never the writer's."""
-    weights = vocabulary().weights
-    said: dict[tuple[str, str], float] = {}
-    for name, words in found.items():
-        for code, weight in weights.get(name, ()):
-            if weight > 0 and code in codes:
-                for word in words:
-                    said[word, code] = said.get((word, code), 0.0) + weight
-    ranked = sorted(said, key=lambda item: (codes.index(item[1]), -said[item], item))
-    return tuple(Evidence(word=word, says=code) for word, code in ranked[: policy.evidence_max])
+    evidence: list[Evidence] = []
+    for code in dict.fromkeys(codes):
+        said: dict[str, float] = {}
+        for name, weight in vocabulary().speaks_for(code).items():
+            for word in found.get(name, ()):
+                said[word] = said.get(word, 0.0) + weight
+        ranked = sorted(said, key=lambda word: (-said[word], word))  # consumed within the turn
+        evidence += [Evidence(word=word, says=code) for word in ranked[: policy.evidence_max - len(evidence)]]
+    return tuple(evidence)

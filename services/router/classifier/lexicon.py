@@ -1,8 +1,8 @@
-"""What the words of a text mean: words -> concepts, concepts within a clause -> patterns, over the whole text -> joints.
+"""What the words of a text mean: words -> concepts, concepts of a clause -> patterns, of the whole text -> joints.
 
 The vocabulary is data (`data/lexicon.txt`, `data/patterns.txt`). A text is read once from left to right: at each place
-the longest word of the vocabulary wins, so that "送货上门" is never also "送货". Negation and "who did what" are patterns
-between concepts of one clause. Nothing that a person wrote leaves this module except words of the vocabulary.
+the longest word of the vocabulary wins, so that "送货上门" is never also "送货". Negation and "who did what" are
+patterns between concepts of one clause. Nothing that a person wrote leaves this module except words of the vocabulary.
 """
 
 import re
@@ -96,9 +96,16 @@ class Lexicon:
             name: tuple((item.split()[0], float(item.split()[1])) for item in text.split(","))
             for name, text in rest["weights"]
         }
+        self._for: dict[str, dict[str, float]] = {}
+        for name, hits in self.weights.items():
+            for code, weight in hits:
+                if weight > 0:
+                    self._for.setdefault(code, {})[name] = weight
         self._check_names()
-        self._opens = [any(concept in self._pairs for concept in concepts) for concepts in self._kinds]
-        self._met: dict[tuple[int, int], tuple[tuple[str, int, int], ...]] = {}
+        # Which patterns two kinds of words make, worked out when they first meet; None where a kind opens no pattern.
+        self._met: list[dict[int, tuple[tuple[str, int, int], ...]] | None] = [
+            {} if any(concept in self._pairs for concept in concepts) else None for concepts in self._kinds
+        ]
 
     def _kind(self, concepts: tuple[str, ...]) -> int:
         if concepts not in self._kind_of:
@@ -264,20 +271,24 @@ class Lexicon:
                     return ends[count - 1]
         return end
 
+    def speaks_for(self, code: str) -> Mapping[str, float]:
+        """The concepts, patterns and joints that speak for a matter, each with its weight."""
+        return self._for.get(code, {})
+
     def _pair_up(self, clause: list[_Token], found: dict[str, tuple[str, ...]]) -> None:
-        opens, met = self._opens, self._met
-        for first, (_, end_a, kind_a, word_a) in enumerate(clause):
-            if not opens[kind_a]:
+        for first, (_, end_a, kind_a, word_a) in enumerate(clause, start=1):
+            met = self._met[kind_a]
+            if met is None:
                 continue
             latin = word_a[0] in _LETTER
             reach_max = _FAR_EN if latin else _FAR_ZH
-            for start_b, _, kind_b, word_b in clause[first + 1 :]:
+            for start_b, _, kind_b, word_b in clause[first:]:
                 gap = start_b - end_a
                 if gap > reach_max:
                     break
-                names = met.get((kind_a, kind_b))
+                names = met.get(kind_b)
                 if names is None:
-                    names = met[kind_a, kind_b] = self._meet(kind_a, kind_b)
+                    names = met[kind_b] = self._meet(kind_a, kind_b)
                 for name, reach_zh, reach_en in names:
                     if gap <= (reach_en if latin else reach_zh) and name not in found:
                         found[name] = (word_a, word_b)

@@ -5,14 +5,15 @@ from typing import Final
 
 _ZH_NUMBER: Final = "零〇一二两三四五六七八九十百千"
 MEASURE: Final = re.compile(
-    rf"(?P<n>\d{{1,5}}|[{_ZH_NUMBER}半几数多n]{{1,5}})(?P<more>来|多|几|余)?(?P<ge>个)?(?P<half>半)?多?"
+    # The lookahead is for speed: most places cannot begin a measure.
+    rf"(?=[0-9{_ZH_NUMBER}半几数多nasotef$£€￥¥])(?:(?P<n>\d{{1,5}}|[{_ZH_NUMBER}半几数多n]{{1,5}})(?P<more>来|多|几|余)?(?P<ge>个)?(?P<half>半)?多?"
     r"(?P<unit>小时|钟头|工作日|天|日(?!达)|周(?![一二三四五六日天末])|星期(?![一二三四五六日天])|礼拜(?![一二三四五六日天])"
     r"|月|年(?!前)|块|元|圆)"
     r"|\b(?P<en>\d{1,4}|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
     r"|twenty|thirty|forty|sixty|ninety|several|couple of|a couple of|few|a few)[\s-]+"
     r"(?:full |whole |more |business |working |and a half |calendar |solid |long )?"
     r"(?P<en_unit>hour|day|week|wk|month|year)s?\b"
-    r"|[$£€￥¥]\s?\d",
+    r"|[$£€￥¥]\s?\d)",
 )
 _DIGIT: Final = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _POWER: Final = {"十": 10, "百": 100, "千": 1000}

@@ -6,11 +6,21 @@ the reason that its docstring gives, so that every result can be explained by th
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from schemas.codes import Category
 
 _SPECIFIC = frozenset(
-    {"signed_not_received", "fake_sign", "misroute_parcel", "lost_parcel", "no_door", "put_place", "courier_rude"},
+    {
+        "signed_not_received",
+        "fake_sign",
+        "misroute_parcel",
+        "lost_parcel",
+        "no_door",
+        "put_place",
+        "courier_rude",
+        "short_parcel",
+    },
 )
 """Faults so plain that a polite question beside them does not make an enquiry of the complaint."""
 
@@ -31,6 +41,7 @@ class Decision:
     margin: float
 
 
+@cache
 def category_of(code: str) -> Category:
     """Category of a matter code."""
     return Category(code.partition(".")[0])

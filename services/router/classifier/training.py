@@ -1,4 +1,4 @@
-"""Write the text that the classifier is trained on: phrases of `data/training_*.txt`, filled and put together at random.
+"""Write the text that the classifier is trained on: phrases of `data/training_*.txt`, filled and joined at random.
 
 Every text is the project's own. A text states its matter, sometimes with a lesser matter beside it, in the company of
 opinions on goods, merchants and life, as real complaints do. The same seed writes the same texts.
