@@ -44,7 +44,7 @@ class Due:
     payload: Mapping[str, Any]
     revision: int
     attempts: int
-    """How often it was handed out before: 0 unless a worker died with it or its handler failed."""
+    """How often it was handed out before: 0 unless a worker died with it, or its handler failed or had to wait."""
 
 
 class ShardState(StrEnum):

@@ -15,7 +15,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
@@ -26,7 +26,7 @@ from services.runtime.metrics import DeadlineMetrics
 from services.runtime.retries import UNAVAILABLE
 from services.runtime.time_source import Clock, SystemClock
 
-__all__ = ["Deadline", "Deadlines", "Due", "OnDue", "Owner", "Timing"]
+__all__ = ["Deadline", "Deadlines", "Due", "Firing", "OnDue", "Owner", "Timing"]
 
 log = get_logger(__name__)
 R = TypeVar("R")
@@ -278,11 +278,19 @@ class Deadlines:
 
     async def _hand_out(self, due: list[Due], token: str) -> None:
         """Have them handled; those that make the handler fail are put off, the others are not held up by them."""
+        tries = itertools.count()
+
+        async def handle() -> None:
+            tried = next(tries)
+            await self._on_due([replace(d, attempts=d.attempts + tried) for d in due] if tried else due)
+
         try:
-            await self._persist(lambda: self._on_due(due))
+            await self._persist(handle)
         except Exception:  # A handler may fail in any way, and time goes on for the others.
             if len(due) > 1:
-                for half in (due[: len(due) // 2], due[len(due) // 2 :]):
+                tried = next(tries)
+                again = [replace(d, attempts=d.attempts + tried) for d in due]
+                for half in (again[: len(due) // 2], again[len(due) // 2 :]):
                     await self._hand_out(half, token)
                 return
             wait_s = min(2.0 ** min(due[0].attempts, 30), self._timing.postponed_s_max)
@@ -325,3 +333,29 @@ class Deadlines:
                 self._metrics.retries.inc()
             await self._clock.wait(self._never, wait_s)
             wait_s = min(wait_s * 2, self._timing.retry_s_max)
+
+
+class Firing:
+    """Deadlines as a part of a process: see `worker.run`. Comes after the consumption that owns the partitions."""
+
+    def __init__(self, deadlines: Deadlines, on_due: OnDue, owner: Owner) -> None:
+        self._deadlines = deadlines
+        self._on_due = on_due
+        self._owner = owner
+
+    async def start(self) -> None:
+        """Begin to fire."""
+        self._deadlines.start(self._on_due, self._owner)
+
+    async def stop(self) -> None:
+        """Hand out no more, and wait for what is being handled."""
+        await self._deadlines.stop()
+
+    async def wait_failed(self) -> BaseException:
+        """Return when deadlines can fire no longer, with the reason."""
+        try:
+            await self._deadlines.wait()
+        except Exception as error:
+            log.exception("deadlines.crashed")
+            return error
+        return RuntimeError("deadlines ended")

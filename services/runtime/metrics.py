@@ -178,3 +178,95 @@ class DeadlineMetrics:
         self.shards_open = Gauge(
             "amends_deadlines_shards_open", "Owned shards whose deadlines may fire.", registry=registry
         )
+
+
+class NotifierMetrics:
+    """What complainants are told."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.outcomes = Counter(
+            "amends_notifications_total",
+            "What became of messages: requested, sent, delivered, failed, suppressed. The channel is `none` where there is none.",
+            ["moment", "channel", "result"],
+            registry=registry,
+        )
+        self.failures = Counter(
+            "amends_notification_channel_failures_total",
+            "Channels that did not work for a message, by why; the next one may have.",
+            ["channel", "why"],
+            registry=registry,
+        )
+        self.handed_over_seconds = Histogram(
+            "amends_notification_handed_over_seconds",
+            "From receipt of a complaint to the provider having its confirmation.",
+            ["channel"],
+            buckets=PATIENCE_S,
+            registry=registry,
+        )
+        self.delivered_seconds = Histogram(
+            "amends_notification_delivered_seconds",
+            "From receipt of a complaint to its confirmation being in the person's hand.",
+            ["channel"],
+            buckets=PATIENCE_S,
+            registry=registry,
+        )
+        self.pending = Gauge(
+            "amends_notifications_pending",
+            "Messages that this process is sending now (sending), or has put off since its start: until morning, for "
+            "another try, to ask the provider, for the next channel.",
+            ["what"],
+            registry=registry,
+        )
+        self.receipts = Counter(
+            "amends_notification_receipts_total",
+            "Receipts by what they were: of use, doubled or late, or kept because their message is not marked yet.",
+            ["what"],
+            registry=registry,
+        )
+
+
+class SlaMetrics:
+    """Promised time limits, kept and broken."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.clocks_open = Gauge(
+            "amends_sla_clocks_open",
+            "Cycles of clocks that have not stopped, of the owned partitions, counted every few seconds.",
+            ["clock", "state"],
+            registry=registry,
+        )
+        self.facts = Counter(
+            "amends_sla_facts_total",
+            "Facts published, by the past verb of their type: started, met, stopped_late and so on.",
+            ["fact", "clock"],
+            registry=registry,
+        )
+        self.warned = Counter(
+            "amends_sla_warned_total",
+            "Warnings: a share of a limit is used up.",
+            ["clock", "category", "department"],
+            registry=registry,
+        )
+        self.breached = Counter(
+            "amends_sla_breached_total",
+            "Limits that have passed.",
+            ["clock", "category", "department"],
+            registry=registry,
+        )
+        self.acknowledge_seconds = Histogram(
+            "amends_sla_acknowledge_seconds",
+            "From receipt of a complaint to its confirmation in the customer's hand.",
+            buckets=PATIENCE_S,
+            registry=registry,
+        )
+        self.gaps = Counter(
+            "amends_sla_sequence_gaps_total", "Ticket events that came before an earlier one.", registry=registry
+        )
+        self.conflicts = Counter(
+            "amends_sla_conflicts_total",
+            "Tickets decided again because another worker had changed them meanwhile.",
+            registry=registry,
+        )
+        self.policy_version = Gauge(
+            "amends_sla_policy_version", "Highest version of the policy that is loaded.", registry=registry
+        )

@@ -39,7 +39,8 @@ class VirtualClock:
         """Let everything happen that needs no time."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(0)
-        while loop._ready:  # type: ignore[attr-defined]  # noqa: SLF001 - who else is to run is said nowhere else
+        # Who else is to run now is said nowhere else.
+        while loop._ready:  # type: ignore[attr-defined]  # noqa: SLF001, ASYNC110
             await asyncio.sleep(0)
 
     async def advance(self, seconds: float) -> None:

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import uvicorn
 import uvloop
@@ -42,6 +42,14 @@ class Part(Protocol):
 
     async def stop(self) -> None:
         """Return when it has let go of everything."""
+
+
+@runtime_checkable
+class Watched(Part, Protocol):
+    """A part whose crash is the end of the process."""
+
+    async def wait_failed(self) -> BaseException:
+        """Return when it has ended by itself, with the reason."""
 
 
 def run(
@@ -107,13 +115,13 @@ class _Process:
         try:
             await asyncio.wait((starting, stopping, http), return_when=asyncio.FIRST_COMPLETED)
             if starting.done() and not starting.exception():
-                failures = [asyncio.create_task(p.wait_failed()) for p in self._parts if isinstance(p, Consumption)]
+                failures = [asyncio.create_task(p.wait_failed()) for p in self._parts if isinstance(p, Watched)]
                 await asyncio.wait((stopping, http, *failures), return_when=asyncio.FIRST_COMPLETED)
             if starting.done() and (error := starting.exception()):
                 log.critical("worker.start_failed", exc_info=error)
                 code = EXIT_CRASHED
             elif not stopping.done():
-                log.critical("worker.crashed", part="http" if http.done() else "consuming")
+                log.critical("worker.crashed", part="http" if http.done() else "consuming or deadlines")
                 code = EXIT_CRASHED
         finally:
             self._arm_last_resort(code or EXIT_STOP_TOO_SLOW)

@@ -15,11 +15,11 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from schemas.sla import SlaFact
-from schemas.topics import SLA_EVENT
+from schemas.topics import SLA_FACTS
 from services.runtime.mongo import Database, duplicate_indexes
 from services.sla_monitor.ticket_sla import TicketSla
 
-_TYPES: Final = SLA_EVENT.by_type
+_TYPES: Final = {fact.ce_type(): fact for fact in SLA_FACTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ class Change:
     armed: int | None
     shard: str
     told: tuple[Told, ...]
+    is_to_arm: bool
+    """Whether the deadline has to be written: it is not armed for that time already, or that is not sure."""
 
     @property
     def revision(self) -> int:
@@ -104,9 +106,7 @@ class ClockStore:
     async def _insert(self, changes: Sequence[Change], saved_by: str) -> set[UUID]:
         if not changes:
             return set()
-        documents = [
-            {"_id": str(c.sla.ticket_id), **_state(c, saved_by), "facts": _facts(c.told)} for c in changes
-        ]
+        documents = [{"_id": str(c.sla.ticket_id), **_state(c, saved_by), "facts": _facts(c.told)} for c in changes]
         try:
             await self._clocks.insert_many(documents, ordered=False)
         except BulkWriteError as refusal:

@@ -146,9 +146,7 @@ class SlaMonitor:
             lost = await self._finish(work)
             pending = {ticket: deadline for ticket, deadline in pending.items() if ticket in lost}
 
-    def _decide(
-        self, ticket: UUID, messages: Sequence[Received[Message]], before: Stored | None, work: _Work
-    ) -> None:
+    def _decide(self, ticket: UUID, messages: Sequence[Received[Message]], before: Stored | None, work: _Work) -> None:
         """Apply a ticket's messages in their order."""
         sla = before.sla if before else None
         told: list[Told] = []
@@ -169,7 +167,8 @@ class SlaMonitor:
             work.traces[cause] = received.traceparent
         shard = f"{self._service}:{messages[0].partition}"
         if sla is not None and (before is None or sla is not before.sla):
-            work.changes.append(_change(sla, before, shard, told))
+            # After a crash or error the deadline may have been lost on its way.
+            work.changes.append(_change(sla, before, shard, told, is_lost=ticket in work.again))
         elif before is not None:
             work.standing[ticket] = (before, shard)
 
@@ -182,7 +181,7 @@ class SlaMonitor:
         if not facts and sla is before.sla and before.armed == _micros(next_milestone(sla)):
             work.standing[sla.ticket_id] = (before, due.shard)
         else:
-            work.changes.append(_change(sla, before, due.shard, [Told(cause, f) for f in facts], is_used_up=True))
+            work.changes.append(_change(sla, before, due.shard, [Told(cause, f) for f in facts], is_lost=True))
 
     async def _finish(self, work: _Work) -> set[UUID]:
         """Save, then arm and publish what was saved; gives the tickets that were lost to another."""
@@ -199,21 +198,17 @@ class SlaMonitor:
         return lost
 
     async def _arm(self, saved: Sequence[Change], standing: Mapping[UUID, tuple[Stored, str]]) -> None:
-        """Arm what has to come earlier than before. What has to come later is left: it comes and is armed anew."""
-        wanted = [
-            (c.sla, c.revision, c.armed, c.shard)
-            for c in saved
-            if c.before is None or c.armed != c.before.armed or c.sla.ticket_id in standing
-        ]
+        wanted = [(c.sla, c.revision, c.armed, c.shard) for c in saved if c.is_to_arm]
         wanted += [(s.sla, s.revision, s.armed, shard) for s, shard in standing.values()]
         armed = [
-            Deadline(f"{DEADLINE_PREFIX}{sla.ticket_id}", shard, from_us(at), revision=revision)
+            Deadline(_deadline_id(sla), shard, from_us(at), revision=revision)
             for sla, revision, at, shard in wanted
             if at is not None
         ]
         if armed:
             await self._deadlines.arm(armed)
-        if over := {f"{DEADLINE_PREFIX}{sla.ticket_id}": revision for sla, revision, at, _ in wanted if at is None}:
+        over = {_deadline_id(c.sla): c.revision for c in saved if c.armed is None and c.before and c.before.armed}
+        if over:
             await self._deadlines.cancel(over)
 
     async def _tell(self, facts: Sequence[tuple[SlaFact, str | None]]) -> None:
@@ -227,18 +222,24 @@ class SlaMonitor:
 
 
 def _change(
-    sla: TicketSla, before: Stored | None, shard: str, told: Sequence[Told], *, is_used_up: bool = False
+    sla: TicketSla, before: Stored | None, shard: str, told: Sequence[Told], *, is_lost: bool = False
 ) -> Change:
-    """The change, with the time at which a deadline is armed after it.
+    """The change, with the time at which a deadline is armed after it. `is_lost`: the one before is used up, or may be.
 
     One that is armed for an earlier time than needed stays: most steps never come, because clocks are stopped in time,
     and moving a deadline costs as much as letting it come once in vain.
     """
     wanted = _micros(next_milestone(sla))
-    armed = None if before is None or is_used_up else before.armed
+    armed = before.armed if before and not is_lost else None
     if wanted is not None and armed is not None:
         wanted = min(wanted, armed)
-    return Change(sla=sla, before=before, armed=wanted, shard=shard, told=tuple(told))
+    return Change(
+        sla=sla, before=before, armed=wanted, shard=shard, told=tuple(told), is_to_arm=is_lost or wanted != armed
+    )
+
+
+def _deadline_id(sla: TicketSla) -> str:
+    return f"{DEADLINE_PREFIX}{sla.ticket_id}"
 
 
 def _micros(at: datetime | None) -> int | None:

@@ -1,0 +1,146 @@
+"""Wiring of the SLA monitor: the only place that knows every part."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import stamina
+from prometheus_client import CollectorRegistry
+
+from schemas.topics import NOTIFICATION_EVENT, TICKET_EVENT
+from services.runtime import mongo, worker
+from services.runtime.consuming import Consumption, Ownership
+from services.runtime.deadline_store import MongoDeadlineStore
+from services.runtime.deadlines import Deadlines, Firing, Timing
+from services.runtime.logging import get_logger
+from services.runtime.metrics import ConsumingMetrics, DeadlineMetrics, ProducingMetrics, SlaMetrics
+from services.runtime.producing import Producer
+from services.runtime.readiness import Readiness
+from services.runtime.retries import UNAVAILABLE
+from services.runtime.settings import load
+from services.sla_monitor.clock_store import ClockStore
+from services.sla_monitor.counting import Counter
+from services.sla_monitor.handlers import SlaMonitor
+from services.sla_monitor.policy import SlaPolicy, read_policy
+from services.sla_monitor.policy_store import PolicyStore
+from services.sla_monitor.rulebook import Policies
+from services.sla_monitor.settings import SlaMonitorSettings
+
+log = get_logger(__name__)
+SERVICE = SlaMonitorSettings.SERVICE
+
+
+class Foundation:
+    """What must be there before the first batch, and is looked after beside the messages: indexes, policies, counts."""
+
+    def __init__(
+        self,
+        *,
+        settings: SlaMonitorSettings,
+        deadlines: MongoDeadlineStore,
+        clocks: ClockStore,
+        policies: PolicyStore,
+        metrics: SlaMetrics,
+        default: SlaPolicy,
+    ) -> None:
+        self._settings = settings
+        self._deadlines = deadlines
+        self._clocks = clocks
+        self._store = policies
+        self._metrics = metrics
+        self._default = default
+        self._numbers: list[int] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self.policies = Policies([default])
+        self.ownership: Ownership | None = None
+
+    async def start(self) -> None:
+        """Make it, for as long as the database is away."""
+        async for attempt in stamina.retry_context(
+            on=lambda error: isinstance(error, UNAVAILABLE), attempts=None, timeout=None, wait_initial=0.2, wait_max=2.0
+        ):
+            with attempt:
+                await self._deadlines.prepare()
+                self.policies = await self._store.policies(self._default)
+                await self._follow_policies()
+        self._tasks = [
+            asyncio.create_task(_every(self._settings.policy_poll_s, self._follow_policies), name="policies"),
+            asyncio.create_task(_every(self._settings.clocks_count_s, self._count), name="counts"),
+        ]
+
+    async def stop(self) -> None:
+        """End."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _follow_policies(self) -> None:
+        numbers = await self._store.numbers()
+        if numbers != self._numbers:
+            self.policies = Policies(await self._store.versions())
+            self._numbers = numbers
+            self._metrics.policy_version.set(numbers[-1])
+            log.info("policies.loaded", versions=numbers)
+
+    async def _count(self) -> None:
+        partitions = self.ownership.partitions if self.ownership else frozenset()
+        counts = await self._clocks.open_clocks([f"{SERVICE}:{p}" for p in partitions])
+        self._metrics.clocks_open.clear()
+        for (clock, state), count in counts.items():
+            self._metrics.clocks_open.labels(clock=clock, state=state).set(count)
+
+
+async def _every(period_s: float, work: Callable[[], Awaitable[None]]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        started_at = loop.time()
+        with contextlib.suppress(*UNAVAILABLE):  # Whoever depends on it waits and says so; the next turn tries again.
+            await work()
+        # Work that has become long is done less often, so that it never takes more than a twentieth of the time.
+        await asyncio.sleep(max(period_s, 20 * (loop.time() - started_at)))
+
+
+def main() -> None:
+    """Run the SLA monitor until it is told to stop. Never returns."""
+    settings = load(SlaMonitorSettings)
+    registry, readiness = CollectorRegistry(), Readiness()
+    database = mongo.connect(settings.mongo, database=settings.mongo_database)
+    producer = Producer(settings, ProducingMetrics(registry))
+    deadline_store = MongoDeadlineStore(database)
+    timing = Timing(window_s=settings.deadline_window_s, window_size_max=settings.deadline_window_max)
+    deadlines = Deadlines(SERVICE, deadline_store, DeadlineMetrics(registry), timing=timing)
+    clocks, metrics = ClockStore(database), SlaMetrics(registry)
+    foundation = Foundation(
+        settings=settings,
+        deadlines=deadline_store,
+        clocks=clocks,
+        policies=PolicyStore(database),
+        metrics=metrics,
+        default=read_policy(),
+    )
+    handlers = SlaMonitor(
+        service=SERVICE,
+        clocks=clocks,
+        deadlines=deadlines,
+        policies=lambda: foundation.policies,
+        publish=producer.publish,
+        caught_up=lambda partition: consumption.ownership.caught_up(partition),  # noqa: PLW0108 - it is made below
+        now=lambda: datetime.now(UTC),
+        counting=Counter(metrics),
+    )
+    consumption = Consumption(
+        SERVICE,
+        [TICKET_EVENT, NOTIFICATION_EVENT],
+        handlers.on_messages,
+        settings,
+        producer,
+        ConsumingMetrics(registry),
+        readiness=readiness,
+        batch_max=settings.sla_batch_max,
+        linger_s=settings.sla_linger_s,
+    )
+    foundation.ownership = consumption.ownership
+    firing = Firing(deadlines, handlers.on_due, consumption.ownership)
+    parts: list[worker.Part] = [producer, foundation, consumption, firing]
+    worker.run(settings, parts, readiness=readiness, registry=registry)
