@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -129,7 +130,7 @@ def _as_part(program: Program, folder: Path) -> Part:
         folder=folder / program.name,
         address=program.url,
         probe=lambda: _get_ready(program.url),
-        advice=f"Ask {program.url}/readyz what it waits for.",
+        advice="What it waits for stands in the brackets.",
         ready_s_max=60,
     )
 
@@ -165,9 +166,11 @@ def _is_ready(name: str, address: str) -> bool:
 
 
 def _get_ready(url: str) -> None:
-    """Raises unless `/readyz` answers 200."""
-    with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # noqa: S310 - an address of our own
-        return
+    """Raises unless `/readyz` answers 200, with what it says instead."""
+    try:
+        urllib.request.urlopen(f"{url}/readyz", timeout=2).close()  # noqa: S310 - an address of our own
+    except urllib.error.HTTPError as error:
+        raise ConnectionError(f"{error.code} {error.read(500).decode(errors='replace')}") from error
 
 
 @contextmanager
