@@ -1,0 +1,107 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import commands as c
+from schemas import events as e
+from schemas.codes import Channel, Severity
+from schemas.sealed import MaskedContact
+from services.router.opening import opening
+from services.router.ticket import TERMINAL, Assignment, Ticket, Unassignable, apply, decide, fold
+from tests.unit.router.examples import AT, NAMES, NOBODY, command, complaint, said
+
+ACTIONS = st.one_of(
+    st.just(
+        c.FollowUp(
+            complaint_id=NAMES,
+            channel=Channel.WEB,
+            received_at=AT,
+            contact_ref=NAMES,
+            masked=MaskedContact(),
+            matched_by="text",
+        )
+    ),
+    st.sampled_from(
+        [
+            c.StartReview(),
+            c.CompleteReview(),
+            c.CompleteReview(severity=Severity.LOW),
+            c.Assign(),
+            c.FirstAction(),
+            c.Answer(),
+            c.Resolve(),
+            c.WaitForCustomer(),
+            c.WaitForThirdParty(),
+            c.Resume(),
+            c.Withdraw(),
+            c.Close(),
+        ]
+    ),
+    st.builds(c.ChangeSeverity, severity=st.sampled_from(Severity)),
+)
+ASSIGNMENTS = st.sampled_from(
+    [
+        NOBODY,
+        Assignment("outlets", "NET-1", "ann", "outlet", "named", 1),
+        Assignment("claims", None, "bo", "office", "by_hand", 2),
+        Unassignable("no_capacity"),
+    ]
+)
+STEPS = st.lists(st.tuples(ACTIONS, ASSIGNMENTS, st.integers(0, 9)), max_size=40)
+
+
+def opened(*, needs_review: bool) -> list[e.TicketEvent]:
+    """The first events of a ticket."""
+    return opening(
+        complaint(),
+        number="2611-000015",
+        said=said(needs_review=needs_review),
+        major=False,
+        waybills=(),
+        places=(),
+        assignment=None if needs_review else NOBODY,
+    )
+
+
+def run(events: list[e.TicketEvent], steps: list[tuple[c.Action, Assignment | Unassignable, int]]) -> Ticket:
+    """Decide all commands, adding to the events; the ticket as it was kept up to date on the way."""
+    now = fold(events)
+    for number, (action, assignment, age) in enumerate(steps):
+        # Nine commands in ten name no version or the right one, the tenth an old one.
+        expected = now.version - 1 if age == 0 else None
+        for event in decide(now, command(now, action, str(number), expected_version=expected), assignment):
+            now = apply(now, event)
+            events.append(event)
+    return now
+
+
+@given(steps=STEPS, needs_review=st.booleans())
+def test_replay_equals_what_was_kept(steps: list[tuple[c.Action, Assignment, int]], *, needs_review: bool) -> None:
+    """Whatever is asked in whatever order: the fold of the events is the ticket, numbered 1..n."""
+    events = opened(needs_review=needs_review)
+    now = run(events, steps)
+    assert fold(events) == now
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert len({event.event_id for event in events}) == len(events)
+    assert now.state is events[-1].state
+    wire = [type(event).model_validate_json(event.model_dump_json()) for event in events]
+    assert fold(wire) == now
+
+
+@given(steps=STEPS, needs_review=st.booleans())
+def test_terminal_stays_terminal(steps: list[tuple[c.Action, Assignment, int]], *, needs_review: bool) -> None:
+    """A ticket that is closed or withdrawn never is anything else again."""
+    events = opened(needs_review=needs_review)
+    run(events, steps)
+    states = [event.state for event in events]
+    ended = [state for state in states if state in TERMINAL]
+    assert not ended or states[states.index(ended[0]) :] == ended
+
+
+@given(steps=STEPS)
+def test_severity_and_repeats_stay_in_bounds(steps: list[tuple[c.Action, Assignment, int]]) -> None:
+    """Severity is 1..4; repeats are counted one by one."""
+    events = opened(needs_review=True)
+    now = run(events, steps)
+    repeats = [event.repeats for event in events if isinstance(event, e.TicketFollowedUp)]
+    assert repeats == list(range(1, now.repeats + 1))
+    assert now.severity in Severity
