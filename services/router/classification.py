@@ -14,6 +14,7 @@ from schemas.codes import Category
 from services.router.classifier import axes
 from services.router.classifier.extraction import extract
 from services.router.classifier.lexicon import Lexicon, Reading
+from services.router.classifier.model import trained
 from services.router.classifier.rules import Decision, category_of, decide
 
 __all__ = ["classify", "extract", "vocabulary"]
@@ -21,6 +22,9 @@ __all__ = ["classify", "extract", "vocabulary"]
 _FULL_WIDTH: Final = re.compile("[０-９Ａ-Ｚａ-ｚ]")
 _NO_FACTS: Final = Facts()
 _DEFAULTS: Final = ClassifierPolicy()
+# Under this margin between the two best categories the words leave it open, and the trained model is asked.
+_UNDECIDED: Final = 0.8
+_SECOND_OPINION: Final = 0.03
 # Confidence = logistic(a + b * margin), fitted on real complaints: the share right among texts with that margin.
 _CONFIDENCE_AT_TIE: Final = -0.2
 _CONFIDENCE_SLOPE: Final = 1.0
@@ -61,14 +65,18 @@ def classify(
     Subject and remedy sought count like the text itself.
     """
     lexicon = vocabulary()
-    whole = "\n".join(part for part in (subject, text, remedy) if part)
-    reading = lexicon.read(_normal(_bounded(whole, policy.chars_read_max)))
+    whole = _normal(_bounded("\n".join(part for part in (subject, text, remedy) if part), policy.chars_read_max))
+    reading = lexicon.read(whole)
     scores: dict[str, float] = {}
     weights = lexicon.weights
     for name in reading.found:
         for code, weight in weights.get(name, ()):
             scores[code] = scores.get(code, 0.0) + weight
-    decision = decide(scores, reading.found)
+    decision = decide(dict(scores), reading.found)
+    if decision.margin < _UNDECIDED:
+        for code, score in trained().opinion(whole, reading).items():
+            scores[code] = scores.get(code, 0.0) + _SECOND_OPINION * (score if score > 0 else 0.3 * score)
+        decision = decide(scores, reading.found)
     return _conclude(decision, scores, reading, facts or _NO_FACTS, policy)
 
 

@@ -1,0 +1,83 @@
+"""The trained second opinion: a linear model over letter pairs, words and concepts, asked when the rules are undecided.
+
+Its weights are small whole numbers (`data/model.tsv`), written by `amends train-classifier` from text that the project
+wrote. At run time one integer per feature holds the weights of all matters side by side, so that adding up a text's
+features is adding integers.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from itertools import pairwise
+from typing import Final
+
+from services.router.classifier.lexicon import Reading
+
+DATA: Final = files("services.router.classifier") / "data"
+WEIGHT_MAX: Final = 40
+"""Weights lie between -WEIGHT_MAX and WEIGHT_MAX, so that one is one printable character."""
+ZERO: Final = 78
+"""Character code of the weight 0."""
+_LANE_BYTES: Final = 3
+
+
+def features(text: str, reading: Reading) -> Iterator[str]:
+    """What the model looks at: pairs of Chinese characters, English stems and pairs of them, what the word list found."""
+    for first, second in pairwise(text):
+        if first > "\u2fff" and second > "\u2fff":
+            yield first + second
+    for stem in reading.stems:
+        yield f"_{stem}"
+    for first, second in pairwise(reading.stems):
+        yield f"_{first}_{second}"
+    for name in reading.found:
+        yield f"={name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Weights of every feature for every matter."""
+
+    codes: tuple[str, ...]
+    packed: Mapping[str, int]
+
+    def opinion(self, text: str, reading: Reading) -> dict[str, float]:
+        """Score of every matter, 0 for the middle one; the length of the text does not change the scale."""
+        packed = self.packed
+        hits = [packed[name] for name in dict.fromkeys(features(text, reading)) if name in packed]
+        if not hits:
+            return {}
+        lanes = sum(hits).to_bytes(len(self.codes) * _LANE_BYTES, "little")
+        sums = [
+            int.from_bytes(lanes[at : at + _LANE_BYTES], "little") - ZERO * len(hits)
+            for at in range(0, len(lanes), _LANE_BYTES)
+        ]
+        middle = sorted(sums)[len(sums) // 2]
+        return {code: (total - middle) / math.sqrt(len(hits)) for code, total in zip(self.codes, sums, strict=True)}
+
+
+def pack(weights: str) -> int:
+    """Put the weights of one feature, one character each, side by side into one integer."""
+    lanes = bytearray(len(weights) * _LANE_BYTES)
+    lanes[::_LANE_BYTES] = weights.encode("ascii")
+    return int.from_bytes(lanes, "little")
+
+
+def written(codes: Sequence[str], weights: Mapping[str, Sequence[int]], digest: str) -> str:
+    """The data file: a line with the digest of what it was built from, a line of matters, a line per feature."""
+    lines = [f"#\t{digest}", "\t".join(codes)]
+    lines += [
+        name + "\t" + "".join(chr(ZERO + max(-WEIGHT_MAX, min(WEIGHT_MAX, weight))) for weight in weights[name])
+        for name in sorted(weights)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+@lru_cache(maxsize=1)
+def trained() -> Model:
+    """The model of the package, read once per process."""
+    _, codes, *lines = (DATA / "model.tsv").read_text(encoding="utf-8").split("\n")
+    rows = (line.split("\t") for line in lines if line)
+    return Model(tuple(codes.split("\t")), {name: pack(weights) for name, weights in rows})
