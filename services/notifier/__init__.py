@@ -1,0 +1,1 @@
+"""The complainant hears from us, once per moment."""

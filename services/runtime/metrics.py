@@ -186,7 +186,7 @@ class NotifierMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.outcomes = Counter(
             "amends_notifications_total",
-            "What became of messages: requested, sent, delivered, failed, suppressed. The channel is `none` where there is none.",
+            "What became of messages: requested, sent, delivered, failed, suppressed. No channel is `none`.",
             ["moment", "channel", "result"],
             registry=registry,
         )

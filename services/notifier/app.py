@@ -1,0 +1,265 @@
+"""Wiring of the notifier: the only place that knows every part."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from uuid import uuid4
+
+import stamina
+import yaml
+from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
+
+from schemas.codes import DeliveryChannel
+from schemas.topics import SLA_EVENT, TICKET_EVENT
+from services.notifier.addressee_store import MongoAddresseeStore
+from services.notifier.contact_store import SealedContactStore
+from services.notifier.dispatching import SERVICE, Dispatcher, Means
+from services.notifier.gateway import Gateway
+from services.notifier.handlers import Notifier
+from services.notifier.lookup import HttpLookup, Lookup, NoLookup
+from services.notifier.notification_store import MongoNotificationStore
+from services.notifier.policy import NotificationPolicy
+from services.notifier.receiving import Receiving
+from services.notifier.schedule.now import system_now
+from services.notifier.settings import NotifierSettings
+from services.notifier.smpp_gateway import SmppAccount, SmppGateway
+from services.notifier.smtp_gateway import SmtpAccount, SmtpGateway
+from services.notifier.templates import Templates
+from services.runtime import mongo, worker
+from services.runtime.consuming import Consumption
+from services.runtime.deadline_store import MongoDeadlineStore
+from services.runtime.deadlines import Deadlines, OnDue, Owner
+from services.runtime.metrics import ConsumingMetrics, DeadlineMetrics, NotifierMetrics, ProducingMetrics
+from services.runtime.mongo import Database
+from services.runtime.producing import Producer
+from services.runtime.readiness import Readiness
+from services.runtime.retries import UNAVAILABLE
+from services.runtime.sealing import Keyring
+from services.runtime.settings import EXIT_WRONG_SETTINGS, load
+
+
+class Foundation:
+    """The indexes, made before anything is read."""
+
+    def __init__(self, notes: MongoNotificationStore, deadlines: MongoDeadlineStore) -> None:
+        self._notes = notes
+        self._deadlines = deadlines
+
+    async def start(self) -> None:
+        """Make them, for as long as the database is away."""
+        async for attempt in stamina.retry_context(
+            on=lambda error: isinstance(error, UNAVAILABLE), attempts=None, timeout=None, wait_initial=0.2, wait_max=2.0
+        ):
+            with attempt:
+                await self._notes.create_indexes()
+                await self._deadlines.prepare()
+
+    async def stop(self) -> None:
+        """Nothing was taken that must be given back."""
+
+
+@dataclass(slots=True)
+class Timekeeping:
+    """The deadlines as a part of the process, which does not outlive them."""
+
+    deadlines: Deadlines
+    on_due: OnDue
+    owner: Owner
+    watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to fire."""
+        self.deadlines.start(self.on_due, self.owner)
+
+    async def stop(self) -> None:
+        """Hand out no more."""
+        await self.deadlines.stop()
+
+
+@dataclass(slots=True)
+class Providers:
+    """The gateways that are configured, and what their receipts go through."""
+
+    receiving: Receiving
+    sms: SmppGateway | None
+    email: SmtpGateway | None
+
+    @property
+    def gateways(self) -> Mapping[DeliveryChannel, Gateway]:
+        """By channel."""
+        there: list[Gateway] = [gateway for gateway in (self.sms, self.email) if gateway]
+        return {gateway.channel: gateway for gateway in there}
+
+    async def start(self) -> None:
+        """Take receipts before anything can bring one."""
+        await self.receiving.start()
+        for gateway in (self.sms, self.email):
+            if gateway:
+                await gateway.start()
+
+    async def stop(self) -> None:
+        """In the other order."""
+        for gateway in (self.sms, self.email):
+            if gateway:
+                await gateway.stop()
+        await self.receiving.stop()
+
+
+def providers(
+    settings: NotifierSettings, policy: NotificationPolicy, *, receiving: Receiving, readiness: Readiness
+) -> Providers:
+    """Those that the settings name."""
+    return Providers(
+        receiving,
+        sms=_sms(settings, receiving, readiness) if settings.smpp else None,
+        email=_email(settings, policy) if settings.smtp else None,
+    )
+
+
+def load_policy(path: Path | None) -> NotificationPolicy:
+    """The policy in a file, or the end of the process with every problem on standard error."""
+    source = path or files("deploy.policies").joinpath("notifications.yaml")
+    try:
+        return NotificationPolicy.model_validate(yaml.safe_load(source.read_text("utf-8")))
+    except (OSError, yaml.YAMLError, ValidationError) as refusal:
+        sys.stderr.write(f"notifier cannot start, the notification policy {source} is wrong:\n{refusal}\n")
+        sys.exit(EXIT_WRONG_SETTINGS)
+
+
+def notifier(
+    settings: NotifierSettings,
+    database: Database,
+    *,
+    policy: NotificationPolicy,
+    keyring: Keyring,
+    receiving: Receiving,
+    gateways: Mapping[DeliveryChannel, Gateway],
+    producer: Producer,
+    deadlines: Deadlines,
+    metrics: NotifierMetrics,
+) -> Notifier:
+    """The handlers on the database's stores."""
+    addressees = MongoAddresseeStore(database)
+    dispatcher = Dispatcher(
+        Means(
+            store=MongoNotificationStore(database),
+            contacts=SealedContactStore(database, keyring),
+            tickets=addressees,
+            gateways=gateways,
+            templates=Templates.load(policy),
+            policy=policy,
+            publisher=producer,
+            alarm=deadlines,
+            metrics=metrics,
+            blind=keyring.blind,
+            now=system_now,
+            owner=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",
+            partitions=settings.partitions,
+        )
+    )
+    receiving.serve(dispatcher)
+    return Notifier(
+        addressees=addressees,
+        dispatcher=dispatcher,
+        alarm=deadlines,
+        policy=policy,
+        now=system_now,
+        partitions=settings.partitions,
+    )
+
+
+def parts(settings: NotifierSettings, *, readiness: Readiness, registry: CollectorRegistry) -> Sequence[worker.Part]:
+    """Everything that runs, in the order in which it starts."""
+    policy = load_policy(settings.notification_policy)
+    metrics = NotifierMetrics(registry)
+    database = mongo.connect(settings.mongo, database=settings.mongo_database)
+    producer = Producer(settings, ProducingMetrics(registry))
+    notes, timers = MongoNotificationStore(database), MongoDeadlineStore(database)
+    deadlines = Deadlines(SERVICE, timers, DeadlineMetrics(registry))
+    receiving = Receiving(store=notes, metrics=metrics, now=system_now)
+    provided = providers(settings, policy, receiving=receiving, readiness=readiness)
+    handlers = notifier(
+        settings,
+        database,
+        policy=policy,
+        keyring=Keyring.load(settings.keyring),
+        receiving=receiving,
+        gateways=provided.gateways,
+        producer=producer,
+        deadlines=deadlines,
+        metrics=metrics,
+    )
+    consumption = Consumption(
+        SERVICE,
+        [TICKET_EVENT, SLA_EVENT],
+        handlers.handle,
+        settings,
+        producer,
+        ConsumingMetrics(registry),
+        readiness=readiness,
+        batch_max=settings.notifier_batch_max,
+        linger_s=settings.notifier_linger_s,
+    )
+    timekeeping = Timekeeping(deadlines, handlers.on_due, consumption.ownership)
+    return [producer, Foundation(notes, timers), provided, timekeeping, consumption]
+
+
+def main() -> None:
+    """Run the notifier until it is told to stop. Never returns."""
+    settings = load(NotifierSettings)
+    registry, readiness = CollectorRegistry(), Readiness()
+    worker.run(
+        settings,
+        parts(settings, readiness=readiness, registry=registry),
+        readiness=readiness,
+        registry=registry,
+    )
+
+
+def _sms(settings: NotifierSettings, receiving: Receiving, readiness: Readiness) -> SmppGateway:
+    host, _, port = settings.smpp.rpartition(":")
+    return SmppGateway(
+        SmppAccount(
+            host=host.strip("[]"),
+            port=int(port),
+            system_id=settings.smpp_system_id,
+            password=settings.smpp_password.get_secret_value(),
+            source=settings.smpp_source,
+            tls=settings.smpp_tls,
+            window=settings.smpp_window,
+        ),
+        on_receipt=receiving.receive,
+        lookup=_lookup(settings.lookup_url(settings.sms_lookup_url)),
+        readiness=readiness,
+    )
+
+
+def _email(settings: NotifierSettings, policy: NotificationPolicy) -> SmtpGateway:
+    host, _, port = settings.smtp.rpartition(":")
+    return SmtpGateway(
+        SmtpAccount(
+            host=host.strip("[]"),
+            port=int(port),
+            sender=settings.email_from,
+            names=dict(policy.sender),
+            user=settings.smtp_user,
+            password=settings.smtp_password.get_secret_value(),
+            tls=settings.smtp_security == "tls",
+            starttls={"auto": None, "starttls": True}.get(settings.smtp_security, False),
+            connections=settings.smtp_connections,
+            dkim_key=settings.dkim_key.read_bytes() if settings.dkim_key else None,
+            dkim_selector=settings.dkim_selector,
+        ),
+        lookup=_lookup(settings.lookup_url(settings.email_lookup_url)),
+        now=system_now,
+    )
+
+
+def _lookup(url: str) -> Lookup:
+    return HttpLookup(url) if url else NoLookup()

@@ -1,0 +1,319 @@
+"""Which event of a ticket, or fact about its clocks, is an occasion to write to the complainant. Pure.
+
+The confirmation (`received`) says what was understood and when the next answer comes. The first is known with
+`ticket.classified`, which comes in one breath with `ticket.opened`; the second with `sla.started` of the promised
+clock, which the SLA monitor publishes some 50 ms later. So it goes when both are there, whichever comes last, and after
+`promise.wait_s` without the clock it goes with the published promise instead: a stopped SLA monitor silences nobody.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import singledispatch
+from typing import Any, Final
+from uuid import UUID
+
+from schemas import events, ids, sla
+from schemas.codes import Channel, Clock, Language, Moment, Severity, TicketState
+from schemas.message import Message
+from schemas.sealed import MaskedContact
+from schemas.topics import MESSAGES
+from services.notifier.policy import NotificationPolicy, Tier
+
+ANSWER: Final = "answer"
+RESOLUTION: Final = "resolution"
+_SETTLED: Final = frozenset(
+    {TicketState.ANSWERED, TicketState.RESOLVED, TicketState.CLOSED, TicketState.WITHDRAWN},
+)
+_ENDED: Final = _SETTLED - {TicketState.ANSWERED}
+_HELD: Final = (sla.SlaResumed, sla.SlaRetargeted, sla.SlaBreached)
+"""Facts that may give a message, and are kept when they overtake the ticket's opening."""
+
+
+class UnknownTicket(Exception):  # noqa: N818 - said of the event
+    """An event of a ticket whose opening was never read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom a message is for, without a word of personal data."""
+
+    complaint_id: UUID
+    contact_ref: UUID
+    masked: MaskedContact
+    used: Channel
+    """The channel the person came through."""
+    language: Language
+    time_zone: str
+    received_at: datetime
+    """When the network got what this person sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One moment of one ticket that one person is to be told about."""
+
+    ticket_id: UUID
+    routing_key: str
+    moment: Moment
+    occasion: UUID
+    at: datetime
+    """When the occasion happened."""
+    person: Person
+    severity: Severity
+    facts: Mapping[str, Any]
+    """What the text may say: codes, numbers and aware times under the names that templates declare."""
+
+    @property
+    def id(self) -> UUID:
+        """The same whenever and wherever the occasion is met."""
+        return ids.notification_id(self.ticket_id, self.moment, str(self.occasion))
+
+
+@dataclass(slots=True)
+class Addressee:
+    """What the notifier knows of one ticket: the fold of its events and of the facts about its promises."""
+
+    ticket_id: UUID
+    routing_key: str
+    sequence: int = 0
+    """Number of the latest ticket event that was taken in."""
+    person: Person | None = None
+    opened_id: UUID | None = None
+    opened_at: datetime | None = None
+    number: str = ""
+    state: TicketState = TicketState.OPENED
+    category: str = ""
+    """As in `delay.transit`; empty before it was classified."""
+    severity: Severity = Severity.NORMAL
+    major: bool = False
+    due: dict[Clock, datetime] = field(default_factory=dict)
+    """Of the clocks whose times complainants are told."""
+    confirmed: bool = False
+    """Whether the confirmation was given on its way."""
+    held: list[tuple[str, str]] = field(default_factory=list)
+    """(type, JSON) of facts that came before the opening."""
+
+    @property
+    def awaits_promise(self) -> bool:
+        """Whether only the time of the next answer is missing to confirm."""
+        return bool(self.person and self.category and not self.confirmed)
+
+
+def fold(who: Addressee, message: Message, policy: NotificationPolicy) -> list[Notice]:
+    """Take a message in, and say what the complainant is to be told because of it.
+
+    Args:
+        who: changed in place.
+        message: of `ticket-event` or `sla-event`; anything that is no occasion gives nothing.
+        policy: which clocks are told and apologised for.
+
+    Raises:
+        UnknownTicket: an event that is not the first, of a ticket whose first was never seen.
+    """
+    if isinstance(message, sla.SlaFact):
+        return _on_fact(who, message, policy)
+    if not isinstance(message, events.TicketEvent) or message.sequence <= who.sequence:
+        return []
+    if who.person is None and not isinstance(message, events.TicketOpened):
+        raise UnknownTicket(f"event {message.sequence} of ticket {message.ticket_id}, whose opening was never read")
+    who.sequence = message.sequence
+    who.state = message.state
+    return [*_on_event(message, who, policy), *_confirmation(who, policy)]
+
+
+def confirmation_id(who: Addressee) -> UUID:
+    """The id that the confirmation has, or will have."""
+    return ids.notification_id(who.ticket_id, Moment.RECEIVED, str(who.opened_id))
+
+
+def confirm_now(who: Addressee, policy: NotificationPolicy) -> list[Notice]:
+    """The confirmation, if it is still owed, with the published promise in place of a clock that did not start."""
+    if not who.awaits_promise or who.person is None:
+        return []
+    return [_confirm(who, who.due.get(policy.promise.clock) or policy.promised(who.person.received_at))]
+
+
+def overtaken(notice: Notice, state: TicketState) -> bool:
+    """Whether a message that had to wait says nothing true any more, because the ticket went on to `state`."""
+    match notice.moment:
+        case Moment.ASKED_FOR_MORE:
+            return state is not TicketState.WAITING_CUSTOMER
+        case Moment.IN_PROGRESS | Moment.BREACHED_APOLOGY:
+            return state in (_SETTLED if notice.facts["about"] == ANSWER else _ENDED)
+        case Moment.ANSWERED:
+            return state is TicketState.WITHDRAWN
+        case _:
+            return False
+
+
+def _on_fact(who: Addressee, fact: sla.SlaFact, policy: NotificationPolicy) -> list[Notice]:
+    if who.person is None and isinstance(fact, _HELD):
+        who.held.append((fact.ce_type(), fact.model_dump_json()))
+        return []
+    notices: list[Notice] = []
+    if isinstance(fact, sla.SlaBreached):
+        notices = _apology(who, fact, policy)
+    elif fact.clock in policy.told_clocks and fact.due_at and isinstance(fact, (sla.SlaStarted, *_HELD)):
+        if not isinstance(fact, sla.SlaStarted):
+            notices = _moved(who, fact, fact.due_at, policy)
+        who.due[fact.clock] = fact.due_at
+    if fact.clock is policy.promise.clock and fact.due_at and isinstance(fact, sla.SlaStarted):
+        who.due[fact.clock] = fact.due_at
+        notices += _confirmation(who, policy)
+    return notices
+
+
+def _confirmation(who: Addressee, policy: NotificationPolicy) -> list[Notice]:
+    due = who.due.get(policy.promise.clock)
+    return [_confirm(who, due)] if due and who.awaits_promise else []
+
+
+def _confirm(who: Addressee, answer_by: datetime | None) -> Notice:
+    assert who.opened_id is not None
+    assert who.opened_at is not None
+    who.confirmed = True
+    return _notice(
+        who, Moment.RECEIVED, who.opened_id, who.opened_at, {"category": who.category, "answer_by": answer_by}
+    )
+
+
+def _moved(who: Addressee, fact: sla.SlaFact, due_at: datetime, policy: NotificationPolicy) -> list[Notice]:
+    before = fact.due_before if isinstance(fact, sla.SlaRetargeted) else who.due.get(fact.clock)
+    if before is None or due_at - before < timedelta(seconds=policy.told_shift_s_min) or who.state in _ENDED:
+        return []
+    return [
+        _notice(
+            who,
+            Moment.IN_PROGRESS,
+            fact.fact_id,
+            fact.at,
+            {
+                "about": _about(fact.clock),
+                "due_at": due_at,
+                "after_wait": isinstance(fact, sla.SlaResumed),
+            },
+        ),
+    ]
+
+
+def _apology(who: Addressee, fact: sla.SlaBreached, policy: NotificationPolicy) -> list[Notice]:
+    tier = policy.apology.get(fact.clock)
+    if tier is None:
+        return []
+    return [
+        _notice(
+            who,
+            Moment.BREACHED_APOLOGY,
+            fact.fact_id,
+            fact.breached_at,
+            {
+                "about": _about(fact.clock),
+                "due_at": fact.breached_at,
+                "tier": (Tier.REGIONAL_HEAD if who.major else tier).value,
+            },
+        ),
+    ]
+
+
+def _about(clock: Clock) -> str:
+    return ANSWER if clock is Clock.FIRST_ANSWER else RESOLUTION
+
+
+@singledispatch
+def _on_event(message: Message, who: Addressee, policy: NotificationPolicy) -> list[Notice]:  # noqa: ARG001 - shape
+    return []
+
+
+@_on_event.register
+def _opened(event: events.TicketOpened, who: Addressee, policy: NotificationPolicy) -> list[Notice]:
+    who.opened_id, who.opened_at, who.number = event.event_id, event.occurred_at, event.number
+    who.person = Person(
+        complaint_id=event.complaint_id,
+        contact_ref=event.contact_ref,
+        masked=event.masked,
+        used=event.channel,
+        language=event.language,
+        time_zone=event.time_zone,
+        received_at=event.received_at,
+    )
+    held, who.held = who.held, []
+    notices = []
+    for name, json in held:
+        fact = MESSAGES[name].model_validate_json(json)
+        assert isinstance(fact, sla.SlaFact)
+        notices += _on_fact(who, fact, policy)
+    return notices
+
+
+@_on_event.register
+def _classified(event: events.TicketClassified, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
+    understood = event.classification
+    who.category = f"{understood.primary}.{understood.sub}" if understood.sub else understood.primary.value
+    who.severity = event.classification.severity
+    who.major = event.major
+    return []
+
+
+@_on_event.register
+def _severity_changed(event: events.TicketSeverityChanged, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
+    who.severity = event.severity
+    return []
+
+
+@_on_event.register
+def _followed_up(event: events.TicketFollowedUp, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
+    assert who.person is not None
+    # The one who asks again may be another person, with a contact of their own; language and zone are the ticket's.
+    person = Person(
+        complaint_id=event.complaint_id,
+        contact_ref=event.contact_ref,
+        masked=event.masked,
+        used=event.channel,
+        language=who.person.language,
+        time_zone=who.person.time_zone,
+        received_at=event.received_at,
+    )
+    due = who.due.get(Clock.RESOLUTION if who.state in _SETTLED else Clock.FIRST_ANSWER)
+    facts = {"category": who.category, "answer_by": due if due and due > event.occurred_at else None}
+    return [_notice(who, Moment.FOLLOW_UP_RECEIVED, event.event_id, event.occurred_at, facts, person=person)]
+
+
+@_on_event.register
+def _customer_awaited(event: events.TicketCustomerAwaited, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
+    return [_notice(who, Moment.ASKED_FOR_MORE, event.event_id, event.occurred_at, {"what": event.what})]
+
+
+@_on_event.register
+def _answered(event: events.TicketAnswered, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
+    due = who.due.get(Clock.RESOLUTION)
+    facts = {"remedy": event.remedy, "resolve_by": due if due and due > event.occurred_at else None}
+    return [_notice(who, Moment.ANSWERED, event.event_id, event.occurred_at, facts)]
+
+
+@_on_event.register
+def _resolved(event: events.TicketResolved, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
+    return [_notice(who, Moment.RESOLVED, event.event_id, event.occurred_at, {"outcome": event.outcome})]
+
+
+def _notice(
+    who: Addressee,
+    moment: Moment,
+    occasion: UUID,
+    at: datetime,
+    facts: Mapping[str, Any],
+    *,
+    person: Person | None = None,
+) -> Notice:
+    to = person or who.person
+    assert to is not None
+    return Notice(
+        ticket_id=who.ticket_id,
+        routing_key=who.routing_key,
+        moment=moment,
+        occasion=occasion,
+        at=at,
+        person=to,
+        severity=who.severity,
+        facts={"number": who.number, **facts},
+    )
