@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,7 @@ async def read_to_end(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Re
     )
     await consumer.start()
     try:
-        known = await consumer.topics()
-        partitions = [
-            TopicPartition(topic, p)
-            for topic in topics
-            if topic in known
-            for p in sorted(consumer.partitions_for_topic(topic) or ())
-        ]
+        partitions = await _partitions(bootstrap, topics)
         if not partitions:
             return
         consumer.assign(partitions)
@@ -70,6 +65,18 @@ async def follow(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Record]
             yield _parsed(record)
     finally:
         await consumer.stop()
+
+
+async def _partitions(bootstrap: str, topics: Sequence[str]) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        # Asking for a topic that does not exist could make it, so ask only for those that do.
+        known = sorted(set(topics) & set(await admin.list_topics()))
+        described = await admin.describe_topics(known) if known else []
+    finally:
+        await admin.close()
+    return [TopicPartition(topic["topic"], p["partition"]) for topic in described for p in topic["partitions"]]
 
 
 def _parsed(record: Any) -> Record:
