@@ -62,6 +62,7 @@ class MailServer:
                 text=body.get_content().replace("\r\n", "\n").rstrip() if body else "",
                 out_id=parseaddr(str(mail["Message-ID"] or ""))[1].partition("@")[0],
             )
+        await self._store.kept()
         for rule in rules:
             if rule and rule.mode is Mode.TAKE_AND_HANG_UP:
                 _hang_up(server)

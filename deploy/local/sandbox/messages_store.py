@@ -1,5 +1,6 @@
 """What customers received and which receipts are still owed, in one SQLite file that survives a killed sandbox."""
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -80,44 +81,55 @@ create index if not exists waiting on submissions (recipient, reference) where m
 _PRAGMAS = "pragma journal_mode = wal; pragma synchronous = off;"
 
 
+# How long writes wait for company in one transaction.
+_GATHERED_S = 0.002
+
+
 class MessagesStore:
-    """The sandbox's memory. One thread, one process."""
+    """The sandbox's memory. One thread, one process.
+
+    What is added is on file when `kept` returns; only then may a sender be told that it was taken.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db = sqlite3.connect(path, isolation_level="IMMEDIATE")
         self._db.row_factory = sqlite3.Row
         self._db.executescript(_PRAGMAS + _SCHEMA)
+        self._committing: asyncio.Task[None] | None = None
+
+    async def kept(self) -> None:
+        """Return when everything added so far is on file."""
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit_soon())
+        await asyncio.shield(self._committing)
 
     def add_email(self, *, to: str, sender: str, subject: str, text: str, out_id: str) -> None:
-        """Keep a mail for one recipient."""
+        """Add a mail for one recipient."""
         self._add(uuid4().hex, "email", to, sender, text, subject, 1, out_id)
 
     def add_submission(self, submission: Submission, segment: Segment) -> None:
-        """Keep a segment, and the message with it once all segments of the text are there."""
-        with self._db:  # commits, or rolls back when something is raised
-            self._db.execute("begin")
-            self._db.execute(
-                "insert into submissions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null)",
-                (
-                    submission.id, submission.system_id, submission.source, submission.destination, submission.to,
-                    submission.data_coding, submission.out_id, submission.receipt, submission.undeliverable,
-                    submission.submitted_at, segment.reference, segment.total, segment.number, segment.body,
-                ),
-            )  # fmt: skip
-            bodies = {segment.number: (submission.id, segment.body)}
-            if segment.total > 1:
-                bodies = self._waiting(submission, segment)
-            if len(bodies) == segment.total:
-                octets = b"".join(body for _, (_, body) in sorted(bodies.items()))
-                self._add(
-                    submission.id, "sms", submission.to, submission.source, decoded(octets, submission.data_coding), "",
-                    segment.total, submission.out_id,
-                )  # fmt: skip
-                self._db.executemany(
-                    "update submissions set message_id = ? where id = ?",
-                    [(submission.id, part) for part, _ in bodies.values()],
-                )
+        """Add a segment, and the message with it once all segments of the text are there."""
+        alone = segment.total == 1
+        self._db.execute(
+            "insert into submissions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                submission.id, submission.system_id, submission.source, submission.destination, submission.to,
+                submission.data_coding, submission.out_id, submission.receipt, submission.undeliverable,
+                submission.submitted_at, segment.reference, segment.total, segment.number, segment.body,
+                submission.id if alone else None,
+            ),
+        )  # fmt: skip
+        bodies = {1: (submission.id, segment.body)} if alone else self._waiting(submission, segment)
+        if len(bodies) < segment.total:
+            return
+        text = decoded(b"".join(body for _, (_, body) in sorted(bodies.items())), submission.data_coding)
+        self._add(submission.id, "sms", submission.to, submission.source, text, "", segment.total, submission.out_id)
+        if not alone:
+            self._db.executemany(
+                "update submissions set message_id = ? where id = ?",
+                [(submission.id, part) for part, _ in bodies.values()],
+            )
 
     def set_receipt(self, submission_id: str, receipt: Receipt) -> None:
         """Note what the sender has been told."""
@@ -160,11 +172,19 @@ class MessagesStore:
 
     def clear(self) -> None:
         """Forget all messages and all owed receipts."""
-        self._db.executescript("delete from messages; delete from submissions;")
+        self._db.execute("delete from messages")
+        self._db.execute("delete from submissions")
+        self._db.commit()
 
     def close(self) -> None:
-        """Close the file."""
+        """Put everything on file and close it."""
+        self._db.commit()
         self._db.close()
+
+    async def _commit_soon(self) -> None:
+        await asyncio.sleep(_GATHERED_S)
+        self._committing = None
+        self._db.commit()
 
     def _add(self, *row: str | int) -> None:
         """Id, channel, recipient, sender, text, subject, parts, out id."""

@@ -112,6 +112,7 @@ class SmsGateway:
         self, event: SubmitSmEvent, submission: Submission, segment: Segment, mode: Mode, delay_s: float
     ) -> None:
         self._store.add_submission(submission, segment)
+        await self._store.kept()
         if mode is Mode.TAKE_AND_HANG_UP:
             self._relay.hang_up()
         else:
@@ -130,6 +131,7 @@ class SmsGateway:
                     break
             await asyncio.sleep(_RECEIPT_AGAIN_S)
         self._store.set_receipt(submission.id, Receipt.FAILED if submission.undeliverable else Receipt.DELIVERED)
+        await self._store.kept()
 
     async def _deliver(self, submission: Submission) -> bool:
         failed = submission.undeliverable

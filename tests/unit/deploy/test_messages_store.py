@@ -69,10 +69,11 @@ def test_a_receipt_is_that_of_the_worst_segment(store: MessagesStore) -> None:
     assert store.messages()[0].receipt is Receipt.DELIVERED
 
 
-def test_opened_again_knows_messages_and_owed_receipts(store: MessagesStore, tmp_path: Path) -> None:
+async def test_opened_again_knows_messages_and_owed_receipts(store: MessagesStore, tmp_path: Path) -> None:
     """A second process on the same file sees what the first, never closed, has written."""
     store.add_submission(submission("a", receipt=Receipt.PENDING), Segment(b"\x00a"))
     store.add_email(to="a@b.example", sender="c@d.example", subject="s", text="t", out_id="n-2")
+    await store.kept()
     again = MessagesStore(tmp_path / "messages.sqlite")
     assert [message.channel for message in again.messages()] == ["sms", "email"]
     assert [owed.id for owed in again.owed_receipts()] == ["a"]
