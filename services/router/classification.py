@@ -28,6 +28,8 @@ _SECOND_OPINION: Final = 0.03
 # Confidence = logistic(a + b * margin), fitted on real complaints: the share right among texts with that margin.
 _CONFIDENCE_AT_TIE: Final = -0.2
 _CONFIDENCE_SLOPE: Final = 1.0
+_CONFIDENCE_MAX: Final = 0.99
+_SAYS_NOTHING: Final = 0.4
 
 
 @lru_cache(maxsize=1)
@@ -92,7 +94,9 @@ def _conclude(
     secondary = _secondary(decision, scores, policy)
     risk = axes.flags(category, found, reading.longest_days, facts, policy)
     severity = axes.severity(primary, category, found, risk)
-    confidence = round(1 / (1 + math.exp(-(_CONFIDENCE_AT_TIE + _CONFIDENCE_SLOPE * decision.margin))), 3)
+    # A text in which no word speaks for the matter is no more than a guess, however far ahead the guess is.
+    margin = decision.margin if scores.get(primary, 0.0) > _SAYS_NOTHING else 0.0
+    confidence = round(_CONFIDENCE_MAX / (1 + math.exp(-(_CONFIDENCE_AT_TIE + _CONFIDENCE_SLOPE * margin))), 3)
     return Classification(
         primary=category,
         sub=primary.partition(".")[2] or None,

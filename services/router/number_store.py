@@ -1,5 +1,7 @@
 """Serials of ticket numbers: collection `numbers`, one counter per month, `{_id: "2611", last: 4217}`."""
 
+import contextlib
+
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
@@ -15,11 +17,12 @@ class NumberStore:
     async def take(self, month: str, count: int) -> range:
         """The next `count` serials of a month (`YYMM`), the first of which is 1."""
         while True:
-            try:
-                counter = await self._numbers.find_one_and_update(
-                    {"_id": month}, {"$inc": {"last": count}}, upsert=True, return_document=ReturnDocument.AFTER
-                )
-            except DuplicateKeyError:
-                continue  # Another router made the month's counter at the same instant.
-            last = int(counter["last"])
-            return range(last - count + 1, last + 1)
+            # Not an upsert: of several at once on a month's first ticket only one gets an answer from every server.
+            counter = await self._numbers.find_one_and_update(
+                {"_id": month}, {"$inc": {"last": count}}, return_document=ReturnDocument.AFTER
+            )
+            if counter is not None:
+                last = int(counter["last"])
+                return range(last - count + 1, last + 1)
+            with contextlib.suppress(DuplicateKeyError):
+                await self._numbers.insert_one({"_id": month, "last": 0})

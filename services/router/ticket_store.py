@@ -40,15 +40,22 @@ class TicketStore:
                 await self._tickets.insert_many([document(t) for t in first], ordered=False)
             except BulkWriteError as refusal:
                 others += [first[i] for i in duplicate_indexes(refusal)]
-        if others:
-            # Where a later version is there, the filter misses and the upsert meets its `_id`: that is the guard.
-            writes = [
-                ReplaceOne({"_id": str(t.id), "version": {"$lt": t.version}}, document(t), upsert=True) for t in others
-            ]
-            try:
-                await self._tickets.bulk_write(writes, ordered=False)
-            except BulkWriteError as refusal:
-                duplicate_indexes(refusal)
+        # Where a later version is there, the filter misses and the upsert meets its `_id`; where another router was
+        # inserting at this instant, it meets it too. A second go without upsert tells the two apart.
+        refused = await self._replace(others, upsert=True)
+        await self._replace([others[i] for i in refused], upsert=False)
+
+    async def _replace(self, tickets: Sequence[Ticket], *, upsert: bool) -> set[int]:
+        if not tickets:
+            return set()
+        writes = [
+            ReplaceOne({"_id": str(t.id), "version": {"$lt": t.version}}, document(t), upsert=upsert) for t in tickets
+        ]
+        try:
+            await self._tickets.bulk_write(writes, ordered=False)
+        except BulkWriteError as refusal:
+            return duplicate_indexes(refusal)
+        return set()
 
     async def states(self, tickets: Iterable[UUID]) -> dict[UUID, TicketState]:
         """States of those that are there."""

@@ -64,7 +64,7 @@ def flags(
 ) -> tuple[RiskFlag, ...]:
     """Risk flags in the order of their enum; words and what is known outside the text count alike."""
     raised = {flag for name, flag in _PLAIN_FLAGS if name in found}
-    if "safety" in found and category is not Category.OTHER:
+    if "safety_carrier" in found or ("safety" in found and category is not Category.OTHER):
         raised.add(RiskFlag.SAFETY)
     if "asked_before" in found or facts.complaints_before:
         raised.add(RiskFlag.REPEATED)

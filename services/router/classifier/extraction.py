@@ -64,7 +64,7 @@ _AMOUNT: Final = re.compile(
     rf"(?P<front>{_NUMBER})(?P<front_power>[万千亿K])?(?![\dA-Z])"
     rf"|(?<![\d.A-Z])(?P<back>{_NUMBER}|[{_ZH_DIGITS}]{{1,7}})(?P<back_power>[万千亿])?(?:多|来|余)?[ ]?"
     r"(?P<unit>块钱|人民币|RMB|CNY|大洋|美元|美金|USD|DOLLARS?|BUCKS|英镑|POUNDS?|GBP|QUID|欧元|EUROS?|港币|港元|HKD|元|圆"
-    rf"|块(?!屏|表|钢|玻|布|肉|石|地|板|砖|蛋))(?P<tail>[\d{_ZH_DIGITS}](?![\d{_ZH_DIGITS}A-Z个]))?",
+    rf"|块(?!屏|表|钢|玻|布|肉|石|地|板|砖|蛋))(?P<tail>[1-9一二三四五六七八九](?![\d十百千万A-Z个]))?",
 )
 _POWERS: Final = {"千": 1_000, "K": 1_000, "万": 10_000, "亿": 100_000_000}
 

@@ -24,7 +24,7 @@ _LANE_BYTES: Final = 3
 
 
 def features(text: str, reading: Reading) -> Iterator[str]:
-    """What the model looks at: pairs of Chinese characters, English stems and pairs of them, what the word list found."""
+    """What the model looks at: pairs of Chinese characters, English stems and their pairs, what the word list found."""
     for first, second in pairwise(text):
         if first > "\u2fff" and second > "\u2fff":
             yield first + second

@@ -24,6 +24,9 @@ _SPECIFIC = frozenset(
 )
 """Faults so plain that a polite question beside them does not make an enquiry of the complaint."""
 
+_MISSING = frozenset({"signed_not_received", "fake_sign", "lost_parcel", "taken_parcel"})
+_MISSING_MATTERS = ("operation_error.false_signoff", "operation_error.wrong_recipient", "loss")
+
 Scores = dict[str, float]
 """Matter code, such as `delay.delivery` or `loss`, to score."""
 
@@ -79,6 +82,16 @@ def _who_has_it(scores: Scores, found: Mapping[str, object]) -> None:
         _at_most(scores, "delay.delivery", 2.5)
 
 
+def _goods_before_manners(scores: Scores, found: Mapping[str, object]) -> None:
+    """Goods that are missing come before rudeness about them, and a disputed claim before the loss it is about."""
+    if not _MISSING.isdisjoint(found):
+        missing = max((scores.get(code, 0.0) for code in _MISSING_MATTERS), default=0.0)
+        _at_most(scores, "attitude.rude", max(missing - 0.5, 0.0))
+    if "claim_bad" in found or "claim_slow" in found:
+        _at_most(scores, "loss", 1.5)
+        _at_most(scores, "damage.contents", 1.5)
+
+
 def _outstanding_before_silence(scores: Scores, found: Mapping[str, object]) -> None:
     """A gap in tracking, or a telephone nobody answers, while goods are outstanding is a delay first."""
     del found
@@ -87,7 +100,7 @@ def _outstanding_before_silence(scores: Scores, found: Mapping[str, object]) -> 
             _at_most(scores, code, max(scores["delay.delivery"] - 0.3, 0.0))
 
 
-RULES = (_outstanding_before_silence, _fault_before_goods, _damage_before_slowness, _who_has_it)
+RULES = (_outstanding_before_silence, _fault_before_goods, _damage_before_slowness, _who_has_it, _goods_before_manners)
 
 
 def decide(scores: Scores, found: Mapping[str, object]) -> Decision:
