@@ -42,7 +42,6 @@ def database_part(*, folder: Path, port: int) -> Part:
         address=address,
         probe=lambda: probe_database(address),
         advice=_ADVICE,
-        ready_s_max=60,
     )  # fmt: skip
 
 

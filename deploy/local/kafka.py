@@ -68,7 +68,6 @@ def kafka_parts(*, folder: Path, ports: list[int]) -> list[Part]:
                 address=f"127.0.0.1:{broker}",
                 probe=lambda port=broker: probe_kafka(f"127.0.0.1:{port}", brokers=len(brokers)),  # type: ignore[misc]
                 advice=_ADVICE,
-                ready_s_max=90,
             )
         )
     return parts

@@ -35,7 +35,7 @@ class Part:
     address: str
     probe: Callable[[], None]
     advice: str
-    ready_s_max: float = 60.0
+    ready_s_max: float = 180.0
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -89,7 +89,7 @@ def await_ready(part: Part, *, alive: Callable[[], bool] = lambda: True) -> None
             raise PartUnavailableError(_failure(part, "ended while starting"))
         if time.monotonic() > deadline:
             raise PartUnavailableError(_failure(part, f"gave no answer for {part.ready_s_max:.0f} s ({reason})"))
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def terminate(process: subprocess.Popen[bytes], *, grace_s: float = 10.0) -> None:

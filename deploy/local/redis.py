@@ -30,7 +30,6 @@ def redis_part(*, folder: Path, port: int) -> Part:
         address=f"redis://127.0.0.1:{port}/0",
         probe=lambda: probe_redis(f"redis://127.0.0.1:{port}/0"),
         advice=advice,
-        ready_s_max=30,
     )  # fmt: skip
 
 

@@ -25,6 +25,9 @@ from deploy.local.supervision import ProcessState, Supervisor
 
 Say = Callable[[str], None]
 
+_LIVES_MAX = 6
+"""Process ids that one process may go through, 0 included, before its start counts as failed."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -103,15 +106,26 @@ def _start(
     began = time.monotonic()
     supervisor.start(parts=parts, programs=services, environment=environment, detached=detached)
     for part in parts:
-        await_ready(part, alive=supervisor.is_running)
+        await_ready(part, alive=_lives(supervisor, part.name))
         say(f"{part.name:<12} ready after {time.monotonic() - began:4.1f} s  {part.address}")
     for command in preparations(folder=supervisor.folder, policy=policy):
         _prepare(command, environment)
     if services:
         supervisor.start_services()
     for service in services:
-        await_ready(_as_part(service, supervisor.folder), alive=supervisor.is_running)
+        await_ready(_as_part(service, supervisor.folder), alive=_lives(supervisor, service.name))
         say(f"{service.name:<12} ready after {time.monotonic() - began:4.1f} s  {service.url}")
+
+
+def _lives(supervisor: Supervisor, name: str) -> Callable[[], bool]:
+    """Whether a process is worth waiting for: not once it has been started again and again."""
+    seen: set[int] = set()
+
+    def lives() -> bool:
+        seen.add(supervisor.pids().get(name, 0))
+        return len(seen) <= _LIVES_MAX and supervisor.is_running()
+
+    return lives
 
 
 def _prepare(command: list[str], environment: Mapping[str, str]) -> None:
@@ -131,7 +145,6 @@ def _as_part(program: Program, folder: Path) -> Part:
         address=program.url,
         probe=lambda: _get_ready(program.url),
         advice="What it waits for stands in the brackets.",
-        ready_s_max=60,
     )
 
 

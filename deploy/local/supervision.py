@@ -72,7 +72,7 @@ class Supervisor:
                 )  # fmt: skip
         else:
             process = spawn_bound(command, folder=self.folder, environment=variables, log=output)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self.is_running():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise PartUnavailableError(f"supervisord does not start. {output} ends:\n{tail(output)}")

@@ -201,3 +201,17 @@ def test_a_preparation_that_fails_stops_everything(
     with pytest.raises(PartUnavailableError, match="no such policy"):
         running.up(tmp_path, workers=NO_SERVICES, detached=True, say=lambda _: None)
     assert marked_processes(tmp_path) == []
+
+
+def test_a_service_that_ends_again_and_again_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: Stack
+) -> None:
+    """A service that cannot start is not waited for; the message has the end of its log."""
+    for name, value in stack.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(programs, "PREPARATIONS", ())
+    broken = property(lambda _: (sys.executable, "-c", "raise SystemExit('AMENDS_THING is wrong')"))
+    monkeypatch.setattr(programs.Program, "command", broken)
+    with pytest.raises(PartUnavailableError, match=r"(?s)router .* ended while starting.*AMENDS_THING is wrong"):
+        running.up(tmp_path, workers=NO_SERVICES | {"router": 1}, detached=True, say=lambda _: None)
+    assert marked_processes(tmp_path) == []

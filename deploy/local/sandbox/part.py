@@ -20,5 +20,4 @@ def sandbox_part(*, folder: Path, http: int, smpp: int, smtp: int) -> Part:
         address=address,
         probe=lambda: urllib.request.urlopen(f"{address}/healthz", timeout=1).close(),  # noqa: S310 - our own address
         advice="Look for a port taken by another program.",
-        ready_s_max=30,
     )  # fmt: skip
