@@ -13,6 +13,7 @@ What is replaced in faust-streaming 0.15.3, and why:
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
@@ -29,6 +30,7 @@ from services.runtime.ledger import Ledger, Place
 from services.runtime.logging import get_logger
 
 log = get_logger(__name__)
+_FAUST_LOGGER = logging.getLogger("faust.amends")
 
 SESSION_S: float = 6.0
 HEARTBEAT_S: float = 2.0
@@ -46,7 +48,7 @@ Offsets = dict[tuple[str, int], int]
 class _Thread(driver.AIOKafkaConsumerThread):
     """The thread that talks to Kafka, so that heartbeats go on while handlers compute."""
 
-    logger = driver.logger
+    logger = _FAUST_LOGGER
 
     @property
     def _application(self) -> "Application":
@@ -141,7 +143,7 @@ class _Forgetful(dict[Any, int | None]):
 class _Consumer(driver.Consumer):
     """Faust's consumer, told by the ledger what to commit and where to read."""
 
-    logger = driver.logger
+    logger = _FAUST_LOGGER
 
     _thread: _Thread
 
@@ -280,7 +282,7 @@ class Application(faust.App):
         ledger: Begun anew by every assignment.
     """
 
-    logger = driver.logger
+    logger = _FAUST_LOGGER
 
     def __init__(
         self,

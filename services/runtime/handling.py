@@ -19,7 +19,7 @@ log = get_logger(__name__)
 M_co = TypeVar("M_co", bound=Message, covariant=True)
 R = TypeVar("R")
 
-WAIT_S_MAX: Final = 5.0
+WAIT_S_MAX: Final = 2.0
 """Between two attempts; the first come 0.1 s apart."""
 
 

@@ -64,7 +64,8 @@ def run(
 
     Args:
         settings: the service's.
-        parts: started in this order, stopped in the other. A `Consumption` is watched for crashes and stalls.
+        parts: started in this order, stopped in the other. A `Mortal` part is
+            watched for its end, a `Consumption` for a stall, too.
         readiness: what `/readyz` tells.
         registry: what `/metrics` shows.
         app: the service's own HTTP surface; `/healthz`, `/readyz` and `/metrics` are added to it.
@@ -79,6 +80,14 @@ def run(
         # Faust's consumer thread and its executor may outlive their loop; everything that matters has ended.
         log.info("worker.ended", code=code)
         _exit(code)
+
+
+@runtime_checkable
+class Mortal(Protocol):
+    """A part that can end by itself, which ends the process."""
+
+    async def wait_failed(self) -> BaseException:
+        """Return when it has ended, with the reason."""
 
 
 class _Process:
@@ -181,6 +190,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 surface,
                 log_config=None,
+                log_level="warning",
                 access_log=False,
                 http="httptools",
                 lifespan="off",

@@ -1,0 +1,222 @@
+"""What the tests of consuming share: a message of their own, topics nobody else has, and looks at the broker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import faust
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.structs import ConsumerRecord
+from prometheus_client import CollectorRegistry
+
+from schemas.message import Message
+from schemas.topics import Topic
+from services.runtime.consuming import BatchHandler, Consumption, Received, Refusal
+from services.runtime.metrics import ConsumingMetrics, ProducingMetrics
+from services.runtime.producing import Outgoing, Producer, Record
+from services.runtime.readiness import Readiness
+from services.runtime.settings import RuntimeSettings
+
+PARTITIONS = 2
+
+
+class Probe(Message):
+    """A numbered message."""
+
+    TYPE: ClassVar[str] = "amends.probe.made"
+    SOURCE: ClassVar[str] = "/amends/tests"
+
+    number: int
+
+    @property
+    def ce_id(self) -> UUID:
+        """Follows from the number."""
+        return uuid5(NAMESPACE_URL, str(self.number))
+
+    @property
+    def ce_subject(self) -> UUID:
+        """Itself."""
+        return self.ce_id
+
+    @property
+    def ce_time(self) -> datetime:
+        """Always the same."""
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def probes(count: int, *, keys: int = 8, start: int = 0) -> list[Probe]:
+    """Numbered from `start`, spread over `keys` keys."""
+    return [Probe(number=n, routing_key=f"key-{n % keys}") for n in range(start, start + count)]
+
+
+def probe_topic(name: str) -> Topic:
+    """A topic of probes."""
+    return Topic(name, "", (Probe,), (), (), timedelta(days=1))
+
+
+async def eventually(holds: Callable[[], Any], *, limit_s: float = 20.0, what: str = "") -> None:
+    """Return when `holds()`, a function or a coroutine function, is true."""
+    deadline = asyncio.get_running_loop().time() + limit_s
+    while True:
+        answer = holds()
+        if isinstance(answer, Awaitable):
+            answer = await answer
+        if answer:
+            return
+        assert asyncio.get_running_loop().time() < deadline, f"not within {limit_s} s: {what or holds}"
+        await asyncio.sleep(0.05)
+
+
+class Bench:
+    """Topics and groups of one test on a broker."""
+
+    def __init__(self, kafka: str, prefix: str) -> None:
+        self.kafka = kafka
+        self.prefix = prefix
+        self.registry = CollectorRegistry()
+        self.readiness = Readiness()
+        self.producer = Producer(self.settings(), ProducingMetrics(self.registry), publish_s_max=5.0)
+
+    def settings(self, **given: Any) -> RuntimeSettings:
+        """Settings for this broker."""
+        return RuntimeSettings(kafka=self.kafka, partitions=PARTITIONS, **given)
+
+    async def topic(self, name: str = "in", *, partitions: int = PARTITIONS, **configs: str) -> Topic:
+        """Make a topic of probes and its dead letters."""
+        topic = probe_topic(self.prefix + name)
+        async with self.admin() as admin:
+            await admin.create_topics(
+                [
+                    NewTopic(topic.name, partitions, 1, topic_configs=configs),
+                    NewTopic(topic.dead_letters, partitions, 1),
+                ]
+            )
+        return topic
+
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        """A connected client."""
+        client = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
+        await client.start()
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    async def publish(self, topic: Topic, messages: Iterable[Message]) -> None:
+        """Publish and await."""
+        await self.producer.publish([Outgoing(topic, message) for message in messages])
+
+    async def publish_bytes(self, topic: Topic, value: bytes, *, key: bytes = b"key-0") -> None:
+        """Publish what is no message."""
+        headers = [("x-origin", b"elsewhere")]
+        await self.producer.publish_records([Record(topic=topic.name, key=key, value=value, headers=headers)])
+
+    async def committed(self, group: str) -> int:
+        """The sum of the offsets that the group has committed."""
+        async with self.admin() as admin:
+            offsets = await admin.list_consumer_group_offsets(group)
+        return sum(max(0, found.offset) for found in offsets.values())
+
+    async def records(self, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
+        """Everything in a topic."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            places = [
+                TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or await _of(consumer, topic)
+            ]
+            consumer.assign(places)
+            ends = await consumer.end_offsets(places)
+            found: list[ConsumerRecord[bytes, bytes]] = []
+            while len(found) < sum(ends.values()):
+                for some in (await consumer.getmany(timeout_ms=500)).values():
+                    found += some
+            return found
+        finally:
+            await consumer.stop()
+
+    def group(self, name: str = "service") -> str:
+        """The group of `consumption(name)`."""
+        return f"amends-{self.prefix}{name}"
+
+    def consumption(
+        self, topics: Sequence[Topic], handler: BatchHandler, *, name: str = "service", **given: Any
+    ) -> Consumption:
+        """Ours, not started."""
+        return Consumption(
+            self.prefix + name,
+            topics,
+            handler,
+            self.settings(),
+            self.producer,
+            ConsumingMetrics(CollectorRegistry()),
+            readiness=self.readiness,
+            **given,
+        )
+
+    @asynccontextmanager
+    async def consuming(
+        self, topics: Sequence[Topic], handler: BatchHandler, **given: Any
+    ) -> AsyncIterator[Consumption]:
+        """Ours, running and assigned."""
+        consumption = self.consumption(topics, handler, **given)
+        await consumption.start()
+        try:
+            await eventually(lambda: consumption.ownership.partitions, what="an assignment")
+            yield consumption
+        finally:
+            await consumption.stop()
+
+    @asynccontextmanager
+    async def plain_faust(
+        self, topic: Topic, agent: Callable[[Any], Any], *, concurrency: int = 1, **conf: Any
+    ) -> AsyncIterator[faust.App]:
+        """Faust as it comes, one agent, committing every 0.3 s. On exit it is stopped as Faust stops."""
+        app = faust.App(
+            self.group("plain"),
+            broker=f"kafka://{self.kafka}",
+            web_enabled=False,
+            topic_disable_leader=True,
+            store="memory://",
+            **{
+                "broker_commit_interval": 0.3,
+                "stream_wait_empty": False,
+                "consumer_auto_offset_reset": "earliest",
+                "stream_ack_exceptions": False,
+                "stream_ack_cancelled_tasks": False,
+            }
+            | conf,
+        )
+        channel = app.topic(topic.name, value_type=bytes, key_type=bytes, value_serializer="raw", key_serializer="raw")
+        app.agent(channel, name="plain", concurrency=concurrency)(agent)
+        app.finalize()
+        app.in_worker = True
+        await app.start()
+        try:
+            yield app
+        finally:
+            await asyncio.wait_for(app.stop(), 15)
+
+
+class Log:
+    """A handler that writes down what it was given."""
+
+    def __init__(self) -> None:
+        self.received: list[Received[Message]] = []
+        self.batches: list[int] = []
+
+    async def __call__(self, batch: Sequence[Received[Message]]) -> Sequence[Refusal]:
+        """Handle without fault."""
+        self.batches.append(len(batch))
+        self.received += batch
+        return []
+
+    @property
+    def numbers(self) -> list[int]:
+        """In order of arrival."""
+        return [r.message.number for r in self.received if isinstance(r.message, Probe)]
