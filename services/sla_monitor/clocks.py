@@ -29,10 +29,10 @@ from schemas.events import (
 )
 from schemas.notifications import NotificationDelivered
 from schemas.sla import SlaFact
-from services.sla_monitor.calendar import Calendar, from_us, to_us
-from services.sla_monitor.facts import FactWriter
+from services.sla_monitor.calendar import from_us, to_us
+from services.sla_monitor.cycle_changes import CycleChanges
 from services.sla_monitor.policy import DELIVERED, Case
-from services.sla_monitor.rulebook import ClockRules, Policies, Rulebook
+from services.sla_monitor.rulebook import Policies
 from services.sla_monitor.ticket_sla import Cycle, Known, TicketSla
 
 _WAITING: Final = frozenset({TicketState.WAITING_CUSTOMER, TicketState.WAITING_THIRD_PARTY})
@@ -120,14 +120,12 @@ def _deliver(
     return run.result()
 
 
-class _Run:
-    """The changes that one call makes to its own copy of a ticket's clocks."""
+class _Run(CycleChanges):
+    """What one call does to its own copy of a ticket's clocks."""
 
     def __init__(self, sla: TicketSla, policies: Policies, now: datetime, *, caught_up: bool) -> None:
-        self.sla = sla
-        self.policies = policies
+        super().__init__(sla, policies, now)
         self.caught_up = caught_up
-        self.tell = FactWriter(sla, now)
 
     # Events
 
@@ -154,7 +152,7 @@ class _Run:
                 self._adjust(cycle, at, names)
         for clock in book.clocks:
             if clock in starting:
-                self._start(clock, at, book)
+                self.start(clock, at, book)
         self.pass_until(at)
 
     def _names(self, event: TicketEvent) -> set[str]:
@@ -215,12 +213,16 @@ class _Run:
     # Deliveries
 
     def stopped_by(self, name: str, at: int) -> list[Cycle]:
-        """The open cycles that a delivery of that name and time stops."""
-        return [cycle for cycle in self.sla.open_cycles() if cycle.start <= at and name in self._rules(cycle).stops]
+        """The cycles that a delivery of that name and time stops; it may show that one had stopped before it ended."""
+        return [
+            cycle
+            for cycle in self.sla.cycles
+            if cycle.start <= at and (cycle.stopped is None or at < cycle.stopped) and name in self.rules(cycle).stops
+        ]
 
     def has_had(self, name: str) -> bool:
         """Whether the ticket has or had a clock that a delivery of that name stops."""
-        return any(name in self._rules(cycle).stops for cycle in self.sla.cycles)
+        return any(name in self.rules(cycle).stops for cycle in self.sla.cycles)
 
     def play_deliveries(self, *, before: int | None = None) -> None:
         """Let the deliveries that were kept back stop their clocks, earliest first."""
@@ -230,10 +232,11 @@ class _Run:
                 kept.append((at, name))
                 continue
             for cycle in self.stopped_by(name, at):
-                if cycle.ending is not None and cycle.ending[0] < at:
-                    continue
-                cycle.ending = None
-                self._finish(cycle, at, ClockState.MET)
+                if cycle.ending is not None:
+                    if cycle.ending[0] < at:
+                        continue
+                    cycle.ending = None
+                self._finish(cycle if cycle.is_open else self.reopen(cycle, at), at, ClockState.MET)
         self.sla.deliveries = tuple(kept)
 
     def settle(self) -> None:
@@ -246,10 +249,10 @@ class _Run:
     def _finish(self, cycle: Cycle, at: int, result: ClockState) -> None:
         """Close a cycle at an instant that may lie before the last event."""
         while cycle.next is not None and cycle.next < at:
-            self._pass_step(cycle)
+            self.pass_step(cycle)
         # A ticket event of that very instant came after what was known before it.
         self.tell.sequence, self.tell.known = self.sla.sequence_at(at), self.sla.known_at(at)
-        self._close(cycle, at, result)
+        self.close(cycle, at, result)
 
     # Steps
 
@@ -258,140 +261,24 @@ class _Run:
         while True:
             waiting = [cycle for cycle in self.sla.cycles if cycle.next is not None and cycle.next < limit]
             if not self.caught_up:
-                waiting = [cycle for cycle in waiting if not self._rules(cycle).is_stopped_elsewhere]
+                waiting = [cycle for cycle in waiting if not self.rules(cycle).is_stopped_elsewhere]
             if not waiting:
                 return
-            self._pass_step(min(waiting, key=lambda cycle: cycle.next or 0))
-
-    def _pass_step(self, cycle: Cycle) -> None:
-        rules, sla, at = self._rules(cycle), self.sla, cycle.next
-        assert at is not None
-        step = rules.steps[cycle.step]
-        if cycle.step == rules.breach_step:
-            cycle.breached = at
-            cycle.state = ClockState.BREACHED
-        cycle.step += 1
-        cycle.next = self._reached(cycle, cycle.step) if cycle.step < len(rules.steps) else None
-        # A limit that was moved into the past is reached when it is moved.
-        since = max(at, cycle.changed)
-        sequence, known = self.tell.sequence, self.tell.known
-        self.tell.sequence, self.tell.known = sla.sequence_at(since), sla.known_at(since)
-        level = None if step.is_warning else self._book(cycle).level(self.tell.known.case, step.rung)
-        self.tell.passed(cycle, step, at, level=level)
-        self.tell.sequence, self.tell.known = sequence, known
-
-    def _take_back(self, cycle: Cycle, at: int, result: ClockState, *, at_once: bool) -> None:
-        """Undo the steps after `at` (`at_once`: and at it), which an event that came late has overtaken."""
-        rules = self._rules(cycle)
-        while cycle.step > 0:
-            step = rules.steps[cycle.step - 1]
-            reached = self._reached(cycle, cycle.step - 1)
-            if reached < at or (reached == at and not at_once) or (step.is_warning and reached <= cycle.changed):
-                return
-            cycle.step -= 1
-            if cycle.step == rules.breach_step:
-                cycle.breached = None
-                cycle.state = ClockState.RUNNING if cycle.paused is None else ClockState.PAUSED
-            self.tell.corrected(cycle, self.tell.step_id(cycle, step, reached), at, result)
-
-    def _schedule(self, cycle: Cycle) -> None:
-        """Set due time and next step from target, calendar and pauses."""
-        if cycle.paused is not None:
-            cycle.due = cycle.next = None
-            return
-        calendar = self._calendar(cycle)
-        cycle.due = calendar.add_us(cycle.start, cycle.target, pauses=cycle.pauses)
-        cycle.next = self._reached(cycle, cycle.step) if cycle.step < len(self._rules(cycle).steps) else None
-
-    def _reached(self, cycle: Cycle, step: int) -> int:
-        """The instant of a step."""
-        amount = round(cycle.target * self._rules(cycle).steps[step].share)
-        return self._calendar(cycle).add_us(cycle.start, amount, pauses=cycle.pauses)
-
-    # Changes of one cycle
-
-    def _start(self, clock: Clock, at: int, book: Rulebook) -> None:
-        sla, rules = self.sla, book.clocks[clock]
-        rule = book.rules(sla.known.case).get(clock)
-        before = [cycle for cycle in sla.cycles if cycle.clock == clock]
-        if rule is None or (before and not rules.policy.repeats):
-            return
-        counted_from = rules.policy.start.counted_from
-        start = sla.times.get(counted_from, at) if counted_from else at
-        name = book.calendar_name(clock, sla.known.calendar)
-        cycle = Cycle(
-            clock=clock,
-            number=len(before) + 1,
-            state=ClockState.RUNNING,
-            start=start,
-            target=book.target_us(rule.target, book.calendar(name), start),
-            rule=rule.name,
-            version=book.version,
-            calendar=name,
-            due=None,
-            next=None,
-        )
-        self._schedule(cycle)
-        sla.cycles.append(cycle)
-        self.tell.started(cycle)
+            self.pass_step(min(waiting, key=lambda cycle: cycle.next or 0))
 
     def _adjust(self, cycle: Cycle, at: int, names: set[str]) -> None:
         """Give it the target, calendar and pause that hold after the event."""
-        book = self._book(cycle)
+        book = self.book(cycle)
         rules = book.clocks[cycle.clock]
-        self._retarget(cycle, at, book)
+        self.retarget(cycle, at, book)
         if cycle.paused is None and not rules.pauses.isdisjoint(names):
-            self._pause(cycle, at)
+            self.pause(cycle, at)
         elif cycle.paused is not None and not rules.resumes.isdisjoint(names):
-            self._resume(cycle, at)
-
-    def _retarget(self, cycle: Cycle, at: int, book: Rulebook) -> None:
-        """Count again from the original start when rule or calendar differ now. A breach stands, and its target."""
-        known = self.tell.known
-        rule = book.rules(known.case).get(cycle.clock)
-        name = book.calendar_name(cycle.clock, known.calendar)
-        if rule is None or (rule.name == cycle.rule and name == cycle.calendar):
-            return
-        target = book.target_us(rule.target, book.calendar(name), cycle.start)
-        if target != cycle.target or name != cycle.calendar:
-            self._take_back(cycle, at, cycle.state, at_once=False)
-            if cycle.breached is not None:
-                return
-            due_before = cycle.due
-            cycle.target, cycle.calendar, cycle.rule = target, name, rule.name
-            cycle.changed, cycle.step = max(at, cycle.start), 0
-            steps = self._rules(cycle).steps
-            while steps[cycle.step].is_warning and self._reached(cycle, cycle.step) <= at:
-                cycle.step += 1
-            self._schedule(cycle)
-            self.tell.retargeted(cycle, at, due_before=due_before)
-        cycle.rule = rule.name
-
-    def _pause(self, cycle: Cycle, at: int) -> None:
-        at = max(at, cycle.start, cycle.changed)
-        self._take_back(cycle, at, ClockState.PAUSED, at_once=False)
-        while cycle.next is not None and cycle.next <= at:
-            self._pass_step(cycle)
-        cycle.paused = cycle.changed = at
-        if cycle.breached is None:
-            cycle.state = ClockState.PAUSED
-        self._schedule(cycle)
-        self.tell.paused(cycle, at)
-
-    def _resume(self, cycle: Cycle, at: int) -> None:
-        assert cycle.paused is not None
-        at = max(at, cycle.paused)
-        if at > cycle.paused:
-            cycle.pauses = (*cycle.pauses, (cycle.paused, at))
-        cycle.paused, cycle.changed = None, at
-        if cycle.breached is None:
-            cycle.state = ClockState.RUNNING
-        self._schedule(cycle)
-        self.tell.resumed(cycle, at)
+            self.resume(cycle, at)
 
     def _end(self, cycle: Cycle, at: int, names: set[str], starting: set[Clock]) -> None:
         """End it when the event says so: now, or later when a delivery of an earlier time may still turn up."""
-        book = self._book(cycle)
+        book = self.book(cycle)
         rules = book.clocks[cycle.clock]
         is_cancelled = not book.cancels.isdisjoint(names)
         is_replaced = cycle.clock in starting and rules.policy.repeats
@@ -404,39 +291,11 @@ class _Run:
         if rules.is_stopped_elsewhere and not self.caught_up:
             cycle.ending = (at, result is ClockState.CANCELLED)
         else:
-            self._close(cycle, at, result)
-
-    def _close(self, cycle: Cycle, at: int, result: ClockState) -> None:
-        """End it as met or cancelled; one that has breached by then has stopped late, whatever ended it."""
-        self._take_back(cycle, at, result, at_once=True)
-        elapsed = self._elapsed(cycle, at)
-        if cycle.breached is not None:
-            result = ClockState.STOPPED_LATE
-            self.tell.stopped_late(cycle, at, elapsed=elapsed)
-        elif result is ClockState.MET:
-            self.tell.met(cycle, at, elapsed=elapsed)
-        else:
-            self.tell.cancelled(cycle, at)
-        cycle.state, cycle.stopped, cycle.next, cycle.paused = result, at, None, None
-
-    def _elapsed(self, cycle: Cycle, at: int) -> int:
-        until = at if cycle.paused is None else min(at, cycle.paused)
-        return self._calendar(cycle).difference_us(cycle.start, max(until, cycle.start), pauses=cycle.pauses)
+            self.close(cycle, at, result)
 
     def result(self) -> Advanced:
         """What has become of it."""
         return Advanced(self.sla, tuple(self.tell.written))
-
-    # The policy a cycle started with
-
-    def _book(self, cycle: Cycle) -> Rulebook:
-        return self.policies.version(cycle.version)
-
-    def _rules(self, cycle: Cycle) -> ClockRules:
-        return self._book(cycle).clocks[cycle.clock]
-
-    def _calendar(self, cycle: Cycle) -> Calendar:
-        return self._book(cycle).calendar(cycle.calendar)
 
 
 @cache

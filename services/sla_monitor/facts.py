@@ -75,12 +75,12 @@ class FactWriter:
 
     def met(self, cycle: Cycle, at: int, *, elapsed: int) -> None:
         """The cycle stopped in time."""
-        common = self._common(cycle, self._id(cycle, "met"), at)
+        common = self._common(cycle, self._id(cycle, "met", str(at)), at)
         self.written.append(SlaMet(**common, elapsed_s=elapsed / US_PER_S))
 
     def stopped_late(self, cycle: Cycle, at: int, *, elapsed: int) -> None:
         """The cycle stopped after its breach."""
-        seen = self._common(cycle, self._id(cycle, "stopped_late"), at) | self._accountable(elapsed)
+        seen = self._common(cycle, self._id(cycle, "stopped_late", str(at)), at) | self._accountable(elapsed)
         self.written.append(SlaStoppedLate(**seen, late_s=max(0, elapsed - cycle.target) / US_PER_S))
 
     def cancelled(self, cycle: Cycle, at: int) -> None:
@@ -89,8 +89,14 @@ class FactWriter:
 
     def corrected(self, cycle: Cycle, corrects: UUID, at: int, result: ClockState) -> None:
         """An earlier fact does not hold; `result` does."""
-        common = self._common(cycle, self._id(cycle, "corrected", str(corrects)), at)
+        common = self._common(cycle, self._correction_id(cycle, corrects), at)
         self.written.append(SlaCorrected(**common, corrects=corrects, result=result))
+
+    def end_id(self, cycle: Cycle) -> UUID:
+        """Of the fact that told how the cycle ended."""
+        if cycle.state is ClockState.CANCELLED:
+            return self._correction_id(cycle, self._id(cycle, "started"))
+        return self._id(cycle, "met" if cycle.state is ClockState.MET else "stopped_late", str(cycle.stopped))
 
     def step_id(self, cycle: Cycle, step: Step, at: int) -> UUID:
         """With the instant in it: after a change of target the same share is reached a second time."""
@@ -111,6 +117,9 @@ class FactWriter:
             "severity": self._severity(),
             "category": _matter(known.case.category),
         }
+
+    def _correction_id(self, cycle: Cycle, corrects: UUID) -> UUID:
+        return self._id(cycle, "corrected", str(corrects))
 
     def _id_by_event(self, cycle: Cycle, kind: str) -> UUID:
         return self._id(cycle, kind, str(self.sequence))

@@ -188,6 +188,16 @@ def test_retarget_into_the_past_breaches_at_once(story: Any) -> None:
     assert (breach.breached_at, breach.detected_at) == (minute(3 * DAY), minute(3 * DAY + 60))
 
 
+def test_retarget_of_a_paused_clock_breaches_by_what_was_used_before_the_pause(story: Any) -> None:
+    """A graver weight whose limit was used up before the wait began breaches at once, although the clock stands."""
+    story.opening(severity=2)
+    story.then(TicketCustomerAwaited, 3 * DAY + 60)
+    told = story.then(TicketSeverityChanged, 3 * DAY + 90, before=2, severity=3)
+    breach = only([f for f in told if f.clock == "resolution"], SlaBreached)
+    assert breach.breached_at == minute(3 * DAY)
+    assert isinstance(story.then(TicketResolved, 4 * DAY)[-1], SlaStoppedLate)
+
+
 def test_breach_stands_when_severity_falls(story: Any) -> None:
     """What has breached is not undone by weighing the case lighter."""
     story.opening(severity=3)
@@ -245,6 +255,25 @@ def test_withdrawal_ends_every_clock(story: Any) -> None:
     assert {f.result for f in told} == {ClockState.CANCELLED}
     assert next_milestone(story.sla) is None
     assert story.wait(30 * DAY) == []
+
+
+def test_receipt_from_before_a_withdrawal_still_counts(story: Any) -> None:
+    """A receipt that comes in after the complaint was withdrawn, from before that, makes the clock met after all."""
+    story.opening()
+    withdrawn = story.then(TicketWithdrawn, 12)
+    before = story.sla.to_doc()
+    corrected, met = story.delivered(8, now=13)
+    assert corrected.corrects in {f.fact_id for f in withdrawn}
+    assert (met.clock, met.elapsed_s, story.cycle("acknowledge").state) == ("acknowledge", 480, ClockState.MET)
+    assert before["cycles"][0]["state"] == "cancelled"
+
+
+def test_earlier_of_two_receipts_counts(story: Any) -> None:
+    """When two channels delivered the same message, the time of the first receipt is what the clock took."""
+    story.opening()
+    story.delivered(9)
+    story.delivered(4, now=10)
+    assert story.cycle("acknowledge").stopped == story.cycle("acknowledge").start + 4 * 60 * 1_000_000
 
 
 def test_review_by_a_person_is_waited_for(story: Any) -> None:

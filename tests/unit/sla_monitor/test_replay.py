@@ -19,6 +19,7 @@ from schemas.events import (
     TicketWithdrawn,
 )
 from schemas.notifications import NotificationDelivered
+from schemas.sla import SlaCorrected
 from services.sla_monitor.clocks import advance, due_facts, next_milestone
 from services.sla_monitor.ticket_sla import TicketSla
 
@@ -146,6 +147,41 @@ def test_replay_gives_the_same_facts_in_any_order_of_topics(
             mixed.append(source.pop(0))
     again = finished(policies, *replayed(policies, mixed))
     assert again == finished(policies, *lived(policies, events))
+
+
+def standing(told: Sequence[Any]) -> set[Any]:
+    """Identities of what holds in the end: of the facts that were taken back, none."""
+    void: set[Any] = set()
+    for fact in reversed(told):
+        if isinstance(fact, SlaCorrected) and fact.fact_id not in void:
+            void.add(fact.corrects)
+    return {fact.fact_id for fact in told if not isinstance(fact, SlaCorrected)} - void
+
+
+@MODEL
+@given(OPENINGS, STEPS, GAPS)
+def test_what_holds_in_the_end_does_not_depend_on_late_receipts(
+    new_story: Callable[..., Any],
+    opening: tuple[int, str, bool],
+    steps: Sequence[Any],
+    delay: int,
+) -> None:
+    """Receipts that come in long after their time correct what was told meanwhile, into what would have been told."""
+    events = history(new_story, opening, steps)
+    policies = new_story().policies
+    late = timedelta(minutes=delay)
+    arrivals = [(time_of(e) + (late if isinstance(e, NotificationDelivered) else timedelta()), e) for e in events]
+    sla: Any = None
+    told: list[Any] = []
+    for arrival, event in sorted(arrivals, key=lambda pair: pair[0]):
+        if sla is not None:
+            sla, facts = due_facts(sla, arrival, policies=policies)
+            told += facts
+        sla, facts = advance(sla, event, policies=policies, now=arrival)
+        told += facts
+    told += due_facts(sla, END, policies=policies).facts
+    on_time, state = lived(policies, events)
+    assert standing(told) == standing([*on_time, *due_facts(state, END, policies=policies).facts])
 
 
 @MODEL

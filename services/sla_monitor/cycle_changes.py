@@ -1,0 +1,188 @@
+"""What can happen to one cycle of a clock, and the facts that this gives rise to.
+
+Everything is counted again from the cycle's start, target and pauses, so that a change of any of them needs no memory
+of how the cycle came to be where it is.
+"""
+
+from datetime import datetime
+
+from schemas.codes import Clock, ClockState
+from services.sla_monitor.calendar import Calendar
+from services.sla_monitor.facts import FactWriter
+from services.sla_monitor.rulebook import ClockRules, Policies, Rulebook
+from services.sla_monitor.ticket_sla import Cycle, TicketSla
+
+
+class CycleChanges:
+    """Changes the cycles of one ticket's clocks in place."""
+
+    def __init__(self, sla: TicketSla, policies: Policies, now: datetime) -> None:
+        self.sla = sla
+        self.policies = policies
+        self.tell = FactWriter(sla, now)
+
+    # Steps
+
+    def pass_step(self, cycle: Cycle) -> None:
+        """Let the next step pass: warn, breach or escalate, in the name of who was responsible then."""
+        rules, sla, at = self.rules(cycle), self.sla, cycle.next
+        assert at is not None
+        step = rules.steps[cycle.step]
+        if cycle.step == rules.breach_step:
+            cycle.breached = at
+            cycle.state = ClockState.BREACHED
+        cycle.step += 1
+        cycle.next = self._next(cycle)
+        # A limit that was moved into the past is reached when it is moved.
+        since = max(at, cycle.changed)
+        sequence, known = self.tell.sequence, self.tell.known
+        self.tell.sequence, self.tell.known = sla.sequence_at(since), sla.known_at(since)
+        level = None if step.is_warning else self.book(cycle).level(self.tell.known.case, step.rung)
+        self.tell.passed(cycle, step, at, level=level)
+        self.tell.sequence, self.tell.known = sequence, known
+
+    def take_back(self, cycle: Cycle, at: int, result: ClockState, *, at_once: bool) -> None:
+        """Undo the steps after `at` (`at_once`: and at it), which an event that came late has overtaken."""
+        rules = self.rules(cycle)
+        while cycle.step > 0:
+            step = rules.steps[cycle.step - 1]
+            reached = self._reached(cycle, cycle.step - 1)
+            if reached < at or (reached == at and not at_once) or (step.is_warning and reached <= cycle.changed):
+                return
+            cycle.step -= 1
+            if cycle.step == rules.breach_step:
+                cycle.breached = None
+                cycle.state = ClockState.RUNNING if cycle.paused is None else ClockState.PAUSED
+            self.tell.corrected(cycle, self.tell.step_id(cycle, step, reached), at, result)
+
+    def _schedule(self, cycle: Cycle) -> None:
+        """Set due time and next step from target, calendar and pauses."""
+        if cycle.paused is None:
+            cycle.due = self._calendar(cycle).add_us(cycle.start, cycle.target, pauses=cycle.pauses)
+        else:
+            cycle.due = None
+        cycle.next = self._next(cycle)
+
+    def _next(self, cycle: Cycle) -> int | None:
+        """The instant of the next step; while paused only one that was reached before the pause."""
+        if cycle.step == len(self.rules(cycle).steps):
+            return None
+        reached = self._reached(cycle, cycle.step)
+        return reached if cycle.paused is None or reached <= cycle.paused else None
+
+    def _reached(self, cycle: Cycle, step: int) -> int:
+        """The instant of a step."""
+        amount = round(cycle.target * self.rules(cycle).steps[step].share)
+        return self._calendar(cycle).add_us(cycle.start, amount, pauses=cycle.pauses)
+
+    # Changes
+
+    def start(self, clock: Clock, at: int, book: Rulebook) -> None:
+        """Begin a cycle, when a rule gives the ticket this clock and it may run (again)."""
+        sla, rules = self.sla, book.clocks[clock]
+        rule = book.rules(sla.known.case).get(clock)
+        before = [cycle for cycle in sla.cycles if cycle.clock == clock]
+        if rule is None or (before and not rules.policy.repeats):
+            return
+        counted_from = rules.policy.start.counted_from
+        start = sla.times.get(counted_from, at) if counted_from else at
+        name = book.calendar_name(clock, sla.known.calendar)
+        cycle = Cycle(
+            clock=clock,
+            number=len(before) + 1,
+            state=ClockState.RUNNING,
+            start=start,
+            target=book.target_us(rule.target, book.calendar(name), start),
+            rule=rule.name,
+            version=book.version,
+            calendar=name,
+            due=None,
+            next=None,
+        )
+        self._schedule(cycle)
+        sla.cycles.append(cycle)
+        self.tell.started(cycle)
+
+    def retarget(self, cycle: Cycle, at: int, book: Rulebook) -> None:
+        """Count again from the original start when rule or calendar differ now. A breach stands, and its target."""
+        known = self.tell.known
+        rule = book.rules(known.case).get(cycle.clock)
+        name = book.calendar_name(cycle.clock, known.calendar)
+        if rule is None or (rule.name == cycle.rule and name == cycle.calendar):
+            return
+        target = book.target_us(rule.target, book.calendar(name), cycle.start)
+        if target != cycle.target or name != cycle.calendar:
+            self.take_back(cycle, at, cycle.state, at_once=False)
+            if cycle.breached is not None:
+                return
+            due_before = cycle.due
+            cycle.target, cycle.calendar, cycle.rule = target, name, rule.name
+            cycle.changed, cycle.step = max(at, cycle.start), 0
+            steps = self.rules(cycle).steps
+            while steps[cycle.step].is_warning and (reached := self._next(cycle)) is not None and reached <= at:
+                cycle.step += 1
+            self._schedule(cycle)
+            self.tell.retargeted(cycle, at, due_before=due_before)
+        cycle.rule = rule.name
+
+    def pause(self, cycle: Cycle, at: int) -> None:
+        """Let it stand still, after what lies before has passed."""
+        at = max(at, cycle.start, cycle.changed)
+        self.take_back(cycle, at, ClockState.PAUSED, at_once=False)
+        while cycle.next is not None and cycle.next <= at:
+            self.pass_step(cycle)
+        cycle.paused = cycle.changed = at
+        if cycle.breached is None:
+            cycle.state = ClockState.PAUSED
+        self._schedule(cycle)
+        self.tell.paused(cycle, at)
+
+    def resume(self, cycle: Cycle, at: int) -> None:
+        """Let it run on."""
+        assert cycle.paused is not None
+        at = max(at, cycle.paused)
+        if at > cycle.paused:
+            cycle.pauses = (*cycle.pauses, (cycle.paused, at))
+        cycle.paused, cycle.changed = None, at
+        if cycle.breached is None:
+            cycle.state = ClockState.RUNNING
+        self._schedule(cycle)
+        self.tell.resumed(cycle, at)
+
+    def close(self, cycle: Cycle, at: int, result: ClockState) -> None:
+        """End it as met or cancelled; one that has breached by then has stopped late, whatever ended it."""
+        self.take_back(cycle, at, result, at_once=True)
+        elapsed = self._elapsed(cycle, at)
+        if cycle.breached is not None:
+            result = ClockState.STOPPED_LATE
+            self.tell.stopped_late(cycle, at, elapsed=elapsed)
+        elif result is ClockState.MET:
+            self.tell.met(cycle, at, elapsed=elapsed)
+        else:
+            self.tell.cancelled(cycle, at)
+        cycle.state, cycle.stopped, cycle.next, cycle.paused = result, at, None, None
+
+    def reopen(self, ended: Cycle, at: int) -> Cycle:
+        """Take back how a cycle ended, for a stop of an earlier time that has come to light; gives the open cycle."""
+        cycle = ended.copy()
+        self.sla.cycles[self.sla.cycles.index(ended)] = cycle
+        is_late = cycle.breached is not None and cycle.breached < at
+        self.tell.corrected(cycle, self.tell.end_id(ended), at, ClockState.STOPPED_LATE if is_late else ClockState.MET)
+        cycle.state = ClockState.RUNNING if cycle.breached is None else ClockState.BREACHED
+        cycle.stopped = None
+        return cycle
+
+    def _elapsed(self, cycle: Cycle, at: int) -> int:
+        until = at if cycle.paused is None else min(at, cycle.paused)
+        return self._calendar(cycle).difference_us(cycle.start, max(until, cycle.start), pauses=cycle.pauses)
+
+    def book(self, cycle: Cycle) -> Rulebook:
+        """The policy it started with."""
+        return self.policies.version(cycle.version)
+
+    def rules(self, cycle: Cycle) -> ClockRules:
+        """Its clock in that policy."""
+        return self.book(cycle).clocks[cycle.clock]
+
+    def _calendar(self, cycle: Cycle) -> Calendar:
+        return self.book(cycle).calendar(cycle.calendar)
