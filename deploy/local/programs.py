@@ -10,10 +10,13 @@ AMENDS = str(Path(sys.executable).with_name("amends"))
 PREPARATIONS: tuple[tuple[str, ...], ...] = (
     (AMENDS, "keyring", "create", "{folder}/keyring.json"),
     (sys.executable, "-m", "services.runtime.topics"),
+    (AMENDS, "policy", "load", "{policy}"),
 )
 """Run in this order when the parts are ready and before the services start; each must be harmless when run again.
 
-`{folder}` and `{policy}` are filled in; the environment is that of the services.
+`{folder}` and `{policy}` are filled in; a command that names a policy is left out when none was asked for, so that a
+restart leaves in force what was. The environment is that of the services, which take the packaged directory and
+policies when they find none.
 """
 
 SERVICES = ("intake", "router", "sla_monitor", "notifier")
@@ -67,8 +70,9 @@ def programs(*, workers: Mapping[str, int], ports: Mapping[str, int]) -> list[Pr
 
 
 def preparations(*, folder: Path, policy: str) -> list[list[str]]:
-    """The commands of `PREPARATIONS`, filled in."""
+    """The commands of `PREPARATIONS`, filled in; no `policy` is an empty one."""
     return [
         [word.replace("{folder}", str(folder)).replace("{policy}", policy) for word in command]
         for command in PREPARATIONS
+        if policy or "{policy}" not in command
     ]

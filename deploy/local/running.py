@@ -41,7 +41,7 @@ class Line:
 
 
 def up(
-    folder: Path, *, workers: Mapping[str, int], policy: str = "default", brokers: int = 1, detached: bool, say: Say
+    folder: Path, *, workers: Mapping[str, int], policy: str = "", brokers: int = 1, detached: bool, say: Say
 ) -> None:
     """Start everything in the folder and return when every service is ready; `run.json` is there then.
 

@@ -49,9 +49,7 @@ _FOLDER = click.option(
 @_FOLDER
 @click.option("--detach", is_flag=True, help="Return when everything is ready, and leave it running.")
 @click.option("--workers", type=Workers(), multiple=True, help="Processes of a service, such as router=2; 0 for none.")
-@click.option(
-    "--policy", default="default", show_default=True, help="Set of policies to load; `demo` has short limits."
-)
+@click.option("--policy", default="", help="Policy of service levels to put in force; `demo` has limits of seconds.")
 @click.option("--brokers", type=click.Choice(["1", "3"]), default="1", show_default=True, help="Brokers of Kafka.")
 @click.option("--json", "as_json", is_flag=True, help="Print run.json on standard output when everything is ready.")
 def up(

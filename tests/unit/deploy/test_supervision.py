@@ -71,8 +71,11 @@ def test_leaves_out_a_group_without_members(tmp_path: Path) -> None:
 
 
 def test_fills_in_the_preparations(tmp_path: Path) -> None:
-    """The keyring is made in the folder of the stack."""
-    assert f"{tmp_path}/keyring.json" in preparations(folder=tmp_path, policy="demo")[0]
+    """The keyring is made in the folder of the stack, and a policy is loaded only when one was asked for."""
+    commands = preparations(folder=tmp_path, policy="demo")
+    assert f"{tmp_path}/keyring.json" in commands[0]
+    assert commands[-1][-3:] == ["policy", "load", "demo"]
+    assert not any("policy" in command for command in preparations(folder=tmp_path, policy=""))
 
 
 def test_keeps_ports_until_another_takes_one(tmp_path: Path) -> None:
