@@ -15,7 +15,7 @@ from services.router.classifier import axes
 from services.router.classifier.extraction import extract
 from services.router.classifier.lexicon import Lexicon, Reading
 from services.router.classifier.model import trained
-from services.router.classifier.rules import Decision, category_of, decide
+from services.router.classifier.rules import Decision, beside, category_of, decide
 
 __all__ = ["classify", "extract", "vocabulary"]
 
@@ -79,7 +79,7 @@ def classify(
         for code, score in trained().opinion(whole, reading).items():
             scores[code] = scores.get(code, 0.0) + _SECOND_OPINION * (score if score > 0 else 0.3 * score)
         decision = decide(scores, reading.found)
-    return _conclude(decision, scores, reading, facts or _NO_FACTS, policy)
+    return _conclude(decision, scores, reading, facts or _NO_FACTS, policy, has_remedy=bool(remedy))
 
 
 def _conclude(
@@ -88,10 +88,12 @@ def _conclude(
     reading: Reading,
     facts: Facts,
     policy: ClassifierPolicy,
+    *,
+    has_remedy: bool,
 ) -> Classification:
     primary, found = decision.primary, reading.found
     category = category_of(primary)
-    secondary = _secondary(decision, scores, policy)
+    secondary = _secondary(decision, scores, found, policy)
     risk = axes.flags(category, found, reading.longest_days, facts, policy)
     severity = axes.severity(primary, category, found, risk)
     # A text in which no word speaks for the matter is no more than a guess, however far ahead the guess is.
@@ -101,7 +103,7 @@ def _conclude(
         primary=category,
         sub=primary.partition(".")[2] or None,
         secondary=secondary,
-        demand=axes.demands(primary, found),
+        demand=axes.demands(primary, found, stems=len(reading.stems), has_remedy=has_remedy),
         nature=axes.nature(primary, category, found, risk),
         grade=axes.grade(primary, category),
         severity=severity,
@@ -116,8 +118,13 @@ def _conclude(
     )
 
 
-def _secondary(decision: Decision, scores: dict[str, float], policy: ClassifierPolicy) -> tuple[Matter, ...]:
-    """The best matter of each further category that says enough, gravest score first."""
+def _secondary(
+    decision: Decision,
+    scores: dict[str, float],
+    found: axes.Found,
+    policy: ClassifierPolicy,
+) -> tuple[Matter, ...]:
+    """The best matter of each further category that says enough, then those that the deciding rules put beside it."""
     best: dict[Category, tuple[float, str]] = {}
     first = category_of(decision.primary)
     for code in sorted(scores):
@@ -126,8 +133,9 @@ def _secondary(decision: Decision, scores: dict[str, float], policy: ClassifierP
             continue
         if category not in best or scores[code] > best[category][0]:
             best[category] = (scores[code], code)
-    ranked = sorted(best.values(), key=lambda item: (-item[0], item[1]))
-    return tuple(Matter(category=category_of(code), sub=code.partition(".")[2] or None) for _, code in ranked)
+    codes = [code for _, code in sorted(best.values(), key=lambda item: (-item[0], item[1]))]
+    codes += [code for code in beside(decision.primary, found) if category_of(code) not in {first, *best}]
+    return tuple(Matter(category=category_of(code), sub=code.partition(".")[2] or None) for code in codes)
 
 
 def _evidence(codes: list[str], found: axes.Found, policy: ClassifierPolicy) -> tuple[Evidence, ...]:

@@ -29,30 +29,37 @@ _PLAIN_FLAGS: Final = (
     ("collective", RiskFlag.COLLECTIVE),
     ("special_identity", RiskFlag.SPECIAL_IDENTITY),
 )
-_OUTSTANDING: Final = (
-    "still_missing",
-    "signed_not_received",
-    "faked_attempt",
-    "faked_attempt2",
-    "stuck_parcel",
-    "wait_not",
+_OUTSTANDING: Final = frozenset(
+    {"still_missing", "signed_not_received", "faked_attempt", "faked_attempt2", "stuck_parcel", "wait_not"},
 )
+_ASKING: Final = frozenset({"ask", "ask_weak", "staff_note", "placeholder", "check_for", "polite"})
+_MISSING_EN: Final = frozenset(
+    {"still_missing", "signed_not_received", "not_received", "not_arrived", "nobody_home", "wait"}
+)
+_STEMS_ENGLISH: Final = 8
+_UNDELIVERED: Final = ("delay", "operation_error.false_signoff", "operation_error.wrong_recipient", "loss")
 _GRAVE_FLAGS: Final = frozenset({RiskFlag.LEGAL, RiskFlag.MEDIA, RiskFlag.PRIVACY_LEAK, RiskFlag.COLLECTIVE})
 
 
 def is_outstanding(found: Found) -> bool:
     """Whether the goods have evidently not reached the person yet."""
-    return any(name in found for name in _OUTSTANDING)
+    return not _OUTSTANDING.isdisjoint(found)
 
 
-def demands(primary: str, found: Found) -> tuple[Demand, ...]:
-    """What the person wants, the most concrete first."""
+def demands(primary: str, found: Found, *, stems: int, has_remedy: bool) -> tuple[Demand, ...]:
+    """What the person wants, the most concrete first.
+
+    Whoever only grumbles wants nothing; a stated remedy counts by its words alone. `stems` is how many English words
+    were read: English letters about goods still outstanding ask for them without saying so.
+    """
     wanted = []
-    if "compensation_w" in found and (primary != "other.enquiry" or "ask_pay" in found):
+    if "compensation_w" in found or ("pay_back" in found and (has_remedy or primary.startswith(("claims", "finance")))):
         wanted.append(Demand.COMPENSATION)
-    if "repair_w" in found or primary == "operation_error.false_signoff" or is_outstanding(found):
+    outstanding = not _OUTSTANDING.isdisjoint(found) and not _ASKING.isdisjoint(found)
+    outstanding_en = stems >= _STEMS_ENGLISH and not _MISSING_EN.isdisjoint(found) and primary.startswith(_UNDELIVERED)
+    if "repair_w" in found or outstanding or outstanding_en:
         wanted.append(Demand.REPAIR)
-    if "prevention_w" in found or ("regulator" in found and "complain" in found):
+    if "prevention_w" in found or ("regulator" in found and ("complain" in found or primary.startswith("price"))):
         wanted.append(Demand.PREVENTION)
     if "emotional_w" in found:
         wanted.append(Demand.EMOTIONAL)
@@ -68,6 +75,8 @@ def flags(
         raised.add(RiskFlag.SAFETY)
     if "asked_before" in found or facts.complaints_before:
         raised.add(RiskFlag.REPEATED)
+    # Days beside goods and merchants ("returns within 15 days") are no age of a matter.
+    days = days if category is not Category.OTHER or "still_not" in found else 0.0
     if max(days, facts.days_since_first_complaint or 0.0) >= policy.long_running_days_min:
         raised.add(RiskFlag.LONG_RUNNING)
     if facts.special_identity:

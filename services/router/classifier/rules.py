@@ -4,7 +4,7 @@ Scores come from the word list and the trained model. The rules here only move s
 the reason that its docstring gives, so that every result can be explained by the words that made it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,7 +24,11 @@ _SPECIFIC = frozenset(
 )
 """Faults so plain that a polite question beside them does not make an enquiry of the complaint."""
 
+_HANDLED_WRONG = frozenset({"misroute_parcel", "nobody_home", "fake_attempt", "claimed_home"})
+"""The carrier sent it the wrong way or faked an attempt: a delay, and beside it an error of handling."""
 _MISSING = frozenset({"signed_not_received", "fake_sign", "lost_parcel", "taken_parcel"})
+_CONVERSATION = frozenset({"staff_ask", "session_ask", "session_polite", "chat_ask"})
+"""Notes and chats of a service session: questions about goods there are enquiries, not complaints."""
 _MISSING_MATTERS = ("operation_error.false_signoff", "operation_error.wrong_recipient", "loss")
 
 Scores = dict[str, float]
@@ -64,6 +68,8 @@ def _fault_before_goods(scores: Scores, found: Mapping[str, object]) -> None:
         _at_most(scores, "other.praise", 0.5)
     if not _SPECIFIC.isdisjoint(found):
         _at_most(scores, "other.enquiry", 1.5)
+    if scores.get("other.enquiry", 0.0) >= _FAULT_CLEAR and not _CONVERSATION.isdisjoint(found):
+        _at_most(scores, "other.unclear", 1.0)
 
 
 def _damage_before_slowness(scores: Scores, found: Mapping[str, object]) -> None:
@@ -122,3 +128,16 @@ def decide(scores: Scores, found: Mapping[str, object]) -> Decision:
     primary = matters[0] if matters and scores[matters[0]] > 0 else "other.unclear"
     margin = categories[first] - (categories[ranked[1]] if len(ranked) > 1 else 0.0)
     return Decision(primary, categories, margin)
+
+
+def beside(primary: str, found: Mapping[str, object]) -> Iterator[str]:
+    """Matters that stand beside the primary one by rule, however little their words score, at most one per category."""
+    if primary.startswith("delay"):
+        if not _HANDLED_WRONG.isdisjoint(found):
+            yield "operation_error"
+        if "tracking_stale" in found or "tracking_false" in found:
+            yield "information.tracking"
+        elif "phone_unreach" in found or "unreach" in found:
+            yield "information.unreachable"
+    if primary == "operation_error.false_signoff" and "lost_parcel" in found:
+        yield "loss"
