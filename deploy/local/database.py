@@ -68,10 +68,14 @@ def server() -> Path:
     with file_lock(cache_folder() / "secantus.lock"):
         if built.exists():
             return built
-        if shutil.which("cargo"):
+        failed = cache_folder() / f"secantus-{SECANTUS_VERSION}.failed"
+        if failed.exists():  # or every start would try for minutes
+            failure = f"{failed.read_text()} (remove {failed} to try again)"
+        elif shutil.which("cargo"):
             failure = _build(home)
             if built.exists():
                 return built
+            failed.write_text(failure)
     wheel = Path(sys.executable).with_name("secantusd-py")
     if wheel.exists():
         click.echo(f"The database runs from the wheel SecantusDB, about ten times slower, because {failure}.", err=True)
