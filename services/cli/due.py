@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 @click.option("--json", "as_json", is_flag=True, help="For a program.")
 @click.option("--case", "cases", type=click.File(encoding="utf-8"), help="Answer the working-time cases of a file.")
 def due(*, cases: TextIO | None, as_json: bool, **asked: Any) -> None:
-    r"""Say when a clock is due, and show how it was counted.
+    """Say when a clock is due, and show how it was counted.
 
     \b
     amends due --clock resolution --severity 3 --received 2026-11-20T16:30:00+08:00
@@ -46,7 +46,7 @@ def due(*, cases: TextIO | None, as_json: bool, **asked: Any) -> None:
 
     Exit code 0: there is a due time (or all cases agree). 1: the policy gives such a complaint no such clock (or a
     case disagrees). 2: wrong input; every mistake is named.
-    """
+    """  # noqa: D301  # click reads the control character as: keep these lines
     if cases is not None:
         sys.exit(_answer_cases(cases))
     question = _Question(**asked)
