@@ -45,6 +45,69 @@ def number(title: str, expression: str, *, unit: str = "short", bad_from: float 
     )
 
 
+def time_limits() -> Dashboard:
+    """Are promises kept: what is open, what broke and where, and how long customers wait for a word."""
+    return _dashboard(
+        "Amends: time limits",
+        "amends-sla",
+        [
+            [
+                number("Clocks that run", 'sum(amends_sla_clocks_open{state="running"})'),
+                number("Broken and still open", 'sum(amends_sla_clocks_open{state="breached"})', bad_from=1),
+                number("Breaches, last hour", "sum(increase(amends_sla_breached_total[1h]))", bad_from=1),
+                number("Confirmation, p95", "amends_sla_acknowledge_seconds:p95_5m", unit="s", bad_from=300),
+            ],
+            [
+                lines("Open by clock", ("sum by (clock) (amends_sla_clocks_open)", "{{clock}}"), stack=True),
+                lines("Breaches a second by clock", ("clock:amends_sla_breached:rate5m", "{{clock}}")),
+                lines(
+                    "On time in the last hour", ("clock:amends_sla_on_time:ratio1h", "{{clock}}"), unit="percentunit"
+                ),
+            ],
+            [
+                lines(
+                    "Breaches by department, 15 min",
+                    ("sum by (department) (increase(amends_sla_breached_total[15m]))", "{{department}}"),
+                    stack=True,
+                ),
+                lines(
+                    "Breaches by category, 15 min",
+                    ("sum by (category) (increase(amends_sla_breached_total[15m]))", "{{category}}"),
+                    stack=True,
+                ),
+                lines(
+                    "Warnings by department, 15 min",
+                    ("sum by (department) (increase(amends_sla_warned_total[15m]))", "{{department}}"),
+                    stack=True,
+                ),
+            ],
+            [
+                lines(
+                    "From complaint to confirmation",
+                    (_quantile(0.5, "amends_notification_handed_over_seconds"), "handed over, median"),
+                    (_quantile(0.99, "amends_notification_handed_over_seconds"), "handed over, p99"),
+                    (_quantile(0.99, "amends_notification_delivered_seconds"), "delivered, p99"),
+                    unit="s",
+                ),
+                lines(
+                    "Messages a second",
+                    ("sum by (moment, result) (rate(amends_notifications_total[1m]))", "{{moment}} {{result}}"),
+                ),
+                lines(
+                    "Channels that failed, 15 min",
+                    (
+                        "sum by (channel, why) (increase(amends_notification_channel_failures_total[15m]))",
+                        "{{channel}}: {{why}}",
+                    ),
+                ),
+                lines(
+                    "Tickets that wait for a person", ("sum by (department) (amends_router_waiting)", "{{department}}")
+                ),
+            ],
+        ],
+    )
+
+
 def pipeline() -> Dashboard:
     """Is the system itself well: what comes in, what waits, what failed, how late deadlines are."""
     return _dashboard(
@@ -114,7 +177,7 @@ def pipeline() -> Dashboard:
     )
 
 
-DASHBOARDS: Final = MappingProxyType({"pipeline": pipeline})
+DASHBOARDS: Final = MappingProxyType({"pipeline": pipeline, "time-limits": time_limits})
 """Each by the name of its file."""
 
 
