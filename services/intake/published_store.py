@@ -53,8 +53,9 @@ class RedisPublishedStore:
             self._leave_alone(error)
 
     def _leave_alone(self, error: Exception) -> None:
+        if self._now() >= self._away_until:  # the first of those that were under way tells it
+            log.warning("redis.away", error=type(error).__name__)
         self._away_until = self._now() + AWAY_S
-        log.warning("redis.away", error=type(error).__name__)
 
 
 class MemoryPublishedStore:

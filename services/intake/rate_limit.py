@@ -51,8 +51,9 @@ class ClientLimit:
             try:
                 return await self._ask(self._shared, client, now)
             except (RedisError, OSError, TimeoutError) as error:
+                if now >= self._away_until:  # the first of those that were under way tells it
+                    log.warning("redis.away", error=type(error).__name__)
                 self._away_until = now + AWAY_S
-                log.warning("redis.away", error=type(error).__name__)
         return await self._ask(self._local, client, now)
 
     async def _ask(self, limiter: FixedWindowRateLimiter, client: str, now: float) -> float | None:
