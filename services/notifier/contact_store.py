@@ -33,7 +33,7 @@ class SealedContactStore:
             try:
                 plain = self._keyring.open(Sealed.model_validate(document["contact"]), about=about)
             except CannotOpen as error:
-                log.error("contact.cannot_open", complaint_id=str(about), reason=str(error))
+                log.warning("contact.cannot_open", complaint_id=str(about), reason=str(error))
                 continue
             opened[UUID(document["_id"])] = Contact.from_seal_bytes(plain)
         return opened

@@ -1,4 +1,4 @@
-"""From a claimed record to a provider, and everything that follows: kept in the store, told to the world, looked at again.
+"""From a claimed record to a provider, and what follows: kept in the store, told to the world, looked at again.
 
     insert (claimed) -> send -> save -> publish -> deadlines
     due, or met again -> claim -> ask the provider where that is needed -> send -> save -> publish -> deadlines
@@ -49,6 +49,8 @@ SERVICE: Final = "notifier"
 CHUNK: Final = 100
 """Messages that are marked and told together."""
 _WRITES_MAX: Final = 5
+_CONTACT_WAIT_S: Final = 2.0
+_CONTACT_WAITS: Final = 15
 
 
 T_ = TypeVar("T_")
@@ -120,7 +122,7 @@ class _Known:
     over_the_cap: bool
 
 
-class Contended(ConnectionError):
+class Contended(ConnectionError):  # noqa: N818 - told of the record
     """Somebody else wrote again and again: an error that passes."""
 
 
@@ -395,7 +397,9 @@ class Dispatcher:
     async def _act(self, note: Notification, known: "_Known", *, done: asyncio.Event) -> None:
         """Do what is to be done with one claimed record, and leave it in another state."""
         async with self._slots:
-            if known.contact is None or not note.remaining(known.ways):
+            if known.contact is None and self._should_be_reachable(note):
+                notification.wait(note, Wait.RETRY, until=self._means.now() + timedelta(seconds=_CONTACT_WAIT_S))
+            elif known.contact is None or not note.remaining(known.ways):
                 notification.exhausted(note, now=self._means.now())
             elif known.ask and await self._is_settled_by_asking(note, known.ways):
                 pass
@@ -403,6 +407,12 @@ class Dispatcher:
                 await self._try_channels(note, known.contact, known.ways)
             for provider_id in note.attempts[-1].provider_ids if note.attempts else ():
                 self._unmarked[provider_id] = done
+
+    def _should_be_reachable(self, note: Notification) -> bool:
+        """Whether the contact is missing for a moment only: there is one, and it may not have been kept yet."""
+        masked = note.notice.person.masked
+        patience = timedelta(seconds=_CONTACT_WAIT_S * _CONTACT_WAITS)
+        return bool(masked.phone or masked.email) and self._means.now() - note.requested_at < patience
 
     def _is_held_back(self, note: Notification, known: "_Known") -> bool:
         means, now, notice = self._means, self._means.now(), note.notice

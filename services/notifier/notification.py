@@ -1,4 +1,4 @@
-"""One message to one person, from the occasion to the receipt: what may happen to it, and what follows. Pure.
+r"""One message to one person, from the occasion to the receipt: what may happen to it, and what follows. Pure.
 
 claimed -> sent -> delivered                    claimed: a worker with a lease is sending it
    |  ^      |  \\-> failed                      waiting: until `wake_at`, for what `wait` says
@@ -65,7 +65,7 @@ class Attempt:
     tries: int = 0
     sent_at: datetime | None = None
     provider_ids: tuple[str, ...] = ()
-    """What the provider calls it, one id for each segment. Empty though it was sent: the provider's answer was lost."""
+    """What the provider calls it, one id for each segment. Empty though it was sent: its answer was lost."""
     delivered: frozenset[str] = frozenset()
     """Those of which a receipt said that they arrived."""
     delivered_at: datetime | None = None
@@ -161,7 +161,8 @@ def later(
     """A provider did not take it for now: again after a while, then by another channel, then not at all."""
     attempt = note.attempts[-1]
     others = len(note.remaining(channels)) > 1
-    if (others and now - attempt.begun_at >= timedelta(seconds=policy.retry.channel_s_max)) or now - attempt.begun_at >= timedelta(seconds=policy.retry.give_up_s):
+    patience_s = policy.retry.channel_s_max if others else policy.retry.give_up_s
+    if now - attempt.begun_at >= timedelta(seconds=patience_s):
         refused(note, why, now=now, channels=channels)
     else:
         attempt.why = why

@@ -30,7 +30,7 @@ class NotificationStore(Protocol):
         """Those that exist."""
 
     async def save(self, notes: Sequence[Notification]) -> set[UUID]:
-        """Write what was changed, and raise each version by one. Gives those that somebody else has changed meanwhile."""
+        """Write what was changed, and raise each version by one. Gives those that somebody else changed meanwhile."""
 
     async def by_provider_ids(self, ids: Sequence[str]) -> dict[str, Notification]:
         """Records by what a provider calls them."""

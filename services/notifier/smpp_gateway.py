@@ -1,4 +1,4 @@
-"""Short messages by SMPP 3.4: one transceiver session that comes back by itself, receipts stored before they are answered.
+"""Short messages by SMPP 3.4: a transceiver session that comes back by itself, receipts stored before the answer.
 
 Status codes: SMPP 3.4 section 5.1.3. Receipts: sections 5.3.2.12 (receipted_message_id), 5.3.2.35 (message_state) and
 appendix B (the text form).
@@ -76,7 +76,9 @@ class SmppAccount:
     """Submissions without an answer at a time."""
     enquire_s: float = 15.0
     patience_s: float = 3.0
-    """How long one message waits for a session or for a provider that wants us slower. Less than half a lease."""
+    """How long one message waits for a session, or for a provider that wants us slower."""
+    answer_s_max: float = 4.0
+    """From a submission to its answer. Both together are less than half a lease."""
 
 
 class SmppGateway:
@@ -215,6 +217,7 @@ class SmppGateway:
                     password=account.password,
                     on_deliver=self._on_deliver,
                     tls=account.tls,
+                    answer_s_max=account.answer_s_max,
                 )
             except (OSError, SessionEnded, BindRefused) as error:
                 log.warning("smpp.unbound", error=str(error) or type(error).__name__, again_in_s=wait_s)

@@ -58,7 +58,8 @@ class SmtpAccount:
     starttls: bool | None = None
     """None: when the server offers it."""
     connections: int = 8
-    timeout_s: float = 5.0
+    send_s_max: float = 7.0
+    """From the wish for a connection to the answer to the letter. Less than half a lease."""
     dkim_key: bytes | None = None
     """PEM of the private key."""
     dkim_selector: str = "amends"
@@ -101,67 +102,65 @@ class SmtpGateway:
                 await asyncio.wait_for(connection.client.quit(), 1.0)
 
     async def send(self, envelope: Envelope) -> Outcome:
-        """See `Gateway`. 4xx and no connection are for now, 5xx is for good; a break after the letter began is unsure."""
+        """See `Gateway`. 4xx and no connection: for now. 5xx: for good. A break after the letter began: unsure."""
         try:
             octets = compose(envelope, self._account, date=format_datetime(self._now()))
         except ValueError:
             return Refused("address_not_valid")
+        refusal, begun = None, False
         try:
-            async with self._connection() as client:
-                return await self._transact(client, envelope.address, octets)
-        except (SMTPException, OSError) as error:
-            if isinstance(error, SMTPResponseException):
-                log.warning("smtp.greeting_refused", code=error.code)
-            return Later("provider_unreachable")
+            async with asyncio.timeout(self._account.send_s_max), self._connection() as client:
+                refusal = await self._address(client, envelope.address)
+                if refusal is not None:
+                    await client.rset()
+                    return refusal
+                begun = True
+                await client.data(octets)
+        except SMTPResponseException as answer:
+            # aiosmtplib marks a connection that broke by a negative code.
+            if answer.code >= 0:
+                return _refusal(answer.code)
+        except (SMTPException, OSError):  # a time-out is an OSError, too
+            pass
+        else:
+            return Taken()
+        if begun:
+            return Unsure()
+        return refusal or Later("provider_unreachable")
 
     async def lookup(self, notification_id: UUID) -> Taken | NotTaken | Unanswerable:
         """See `Gateway`."""
         return await self._lookup.find(notification_id, self.channel)
 
-    async def _transact(self, client: aiosmtplib.SMTP, address: str, octets: bytes) -> Outcome:
+    async def _address(self, client: aiosmtplib.SMTP, address: str) -> Refused | Later | None:
+        """Name sender and recipient; gives why not."""
         options = [] if address.isascii() else ["SMTPUTF8"]
+        encoding = "utf-8" if options else "ascii"
         if options and not client.supports_extension("smtputf8"):
             return Refused("address_not_supported")
         try:
-            await client.mail(self._account.sender, options=options, encoding="utf-8" if options else "ascii")
-            await client.rcpt(address, encoding="utf-8" if options else "ascii")
+            await client.mail(self._account.sender, options=options, encoding=encoding)
+            await client.rcpt(address, encoding=encoding)
         except SMTPSenderRefused as answer:
             # A fault of ours, the same for every letter until somebody mends it.
-            log.error("smtp.sender_refused", code=answer.code)
-            await self._reset(client)
+            log.warning("smtp.sender_refused", code=answer.code)
             return Later(f"smtp_sender_{answer.code}")
         except SMTPResponseException as answer:
-            await self._reset(client)
             return _refusal(answer.code)
-        try:
-            await client.data(octets)
-        except SMTPResponseException as answer:
-            if answer.code < 0:  # aiosmtplib's mark of a connection that broke
-                client.close()
-                return Unsure()
-            await self._reset(client)
-            return _refusal(answer.code)
-        except (SMTPException, OSError):
-            client.close()
-            return Unsure()
-        return Taken()
-
-    async def _reset(self, client: aiosmtplib.SMTP) -> None:
-        try:
-            await client.rset()
-        except (SMTPException, OSError):
-            client.close()
+        return None
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[aiosmtplib.SMTP]:
-        """A connection of our own for a while; one that broke is not kept."""
+        """A connection of our own for a while; one that broke, or is in the middle of something, is not kept."""
         async with self._slots:
             client = await self._take()
             try:
                 yield client
-            finally:
-                if client.is_connected:
-                    self._free.append(_Connection(client, time.monotonic()))
+            except BaseException:
+                client.close()
+                raise
+            if client.is_connected:
+                self._free.append(_Connection(client, time.monotonic()))
 
     async def _take(self) -> aiosmtplib.SMTP:
         while self._free:
@@ -177,7 +176,7 @@ class SmtpGateway:
             password=account.password or None,
             use_tls=account.tls,
             start_tls=account.starttls,
-            timeout=account.timeout_s,
+            timeout=account.send_s_max,
         )
         await client.connect()
         await client.ehlo()
@@ -221,7 +220,7 @@ def sign(octets: bytes, account: SmtpAccount) -> bytes:
     return signature + octets
 
 
-def _refusal(code: int) -> Outcome:
+def _refusal(code: int) -> Refused | Later:
     if code < 0:
         return Later("provider_unreachable")
     return Refused(f"smtp_{code}") if code >= _PERMANENT else Later(f"smtp_{code}")

@@ -200,6 +200,7 @@ class Scene:
 
     async def close(self) -> None:
         await self.stop()
+        await self.http.delete("/messages")
         await self.behave(channel="sms", mode="accept")
         await self.behave(channel="email", mode="accept")
         await self.http.aclose()
@@ -304,7 +305,7 @@ class Scene:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
 
-async def until(holds: Callable[[], Awaitable[Any] | Any], *, seconds: float = 40.0) -> Any:
+async def until(holds: Callable[[], Awaitable[Any] | Any], *, seconds: float = 120.0) -> Any:
     """Wait until something holds, and give it."""
     deadline = time.monotonic() + seconds
     while True:

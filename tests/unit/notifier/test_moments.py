@@ -1,0 +1,243 @@
+"""Which events and facts are occasions to write."""
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from schemas import ids
+from schemas.codes import Category, Channel, Clock, Moment, Severity, TicketState
+from schemas.events import (
+    TicketAnswered,
+    TicketAssigned,
+    TicketCustomerAwaited,
+    TicketResolved,
+    TicketReviewStarted,
+)
+from schemas.message import Message
+from schemas.sla import SlaMet, SlaResumed, SlaRetargeted, SlaStarted, SlaWarned
+from services.notifier.moments import Addressee, Notice, UnknownTicket, confirm_now, confirmation_id, fold, overtaken
+from services.notifier.policy import NotificationPolicy
+from services.notifier.templates import FIELDS
+from tests.unit.notifier.tickets import NOON, TICKET, breached, classified, event, fact, followed_up, opened
+
+DUE = NOON + timedelta(hours=48)
+
+
+def told(policy: NotificationPolicy, *messages: Message, who: Addressee | None = None) -> list[Notice]:
+    """What the complainant is told because of all of them."""
+    addressee = who or Addressee(TICKET, "w:1")
+    return [notice for message in messages for notice in fold(addressee, message, policy)]
+
+
+def test_the_confirmation_waits_for_understanding_and_promise(policy: NotificationPolicy) -> None:
+    """It goes with the last of opened, classified and the promised clock's start."""
+    who = Addressee(TICKET, "w:1")
+    assert told(policy, opened(), classified(Category.DELAY, "delivery"), who=who) == []
+    assert who.awaits_promise
+    (notice,) = told(policy, fact(SlaStarted), who=who)
+    assert notice.moment is Moment.RECEIVED
+    assert notice.occasion == opened().ce_id
+    assert notice.facts == {"number": "2611-0042175", "category": "delay.delivery", "answer_by": DUE}
+    assert not who.awaits_promise
+
+
+def test_a_clock_that_started_first_lets_the_confirmation_go_with_the_classification(
+    policy: NotificationPolicy,
+) -> None:
+    """The two topics may be read in either order."""
+    (notice,) = told(policy, fact(SlaStarted), opened(), classified())
+    assert notice.facts["answer_by"] == DUE
+
+
+def test_without_a_clock_the_confirmation_names_the_published_promise(policy: NotificationPolicy) -> None:
+    """48 hours from receipt, when the SLA monitor is silent; and nothing is said twice when it speaks again."""
+    who = Addressee(TICKET, "w:1")
+    told(policy, opened(), classified(), who=who)
+    (notice,) = confirm_now(who, policy)
+    assert notice.id == confirmation_id(who)
+    assert notice.facts["answer_by"] == NOON + timedelta(seconds=172_800)
+    assert told(policy, fact(SlaStarted), who=who) == []
+    assert confirm_now(who, policy) == []
+
+
+def test_a_redelivered_event_tells_nothing(policy: NotificationPolicy) -> None:
+    """What was taken in before is known by its number."""
+    who = Addressee(TICKET, "w:1")
+    history = [opened(), classified(), fact(SlaStarted), event(TicketResolved, 3, TicketState.RESOLVED)]
+    assert len(told(policy, *history, who=who)) == 2
+    assert told(policy, *history, who=who) == []
+
+
+def test_an_event_without_an_opening_is_refused(policy: NotificationPolicy) -> None:
+    """Nobody knows whom to write to."""
+    with pytest.raises(UnknownTicket, match="event 4"):
+        told(policy, event(TicketAnswered, 4, TicketState.ANSWERED))
+
+
+@pytest.mark.parametrize(
+    ("message", "moment", "facts"),
+    [
+        (
+            event(TicketCustomerAwaited, 3, TicketState.WAITING_CUSTOMER, what="photos"),
+            Moment.ASKED_FOR_MORE,
+            {"what": "photos"},
+        ),
+        (
+            event(TicketAnswered, 3, TicketState.ANSWERED, remedy="redeliver"),
+            Moment.ANSWERED,
+            {"remedy": "redeliver", "resolve_by": None},
+        ),
+        (event(TicketResolved, 3, TicketState.RESOLVED, outcome="refund"), Moment.RESOLVED, {"outcome": "refund"}),
+    ],
+)
+def test_an_event_of_the_ticket_is_told(
+    policy: NotificationPolicy, message: Message, moment: Moment, facts: dict[str, object]
+) -> None:
+    """Under its own moment, with what the text needs."""
+    notice = told(policy, opened(), classified(), message)[-1]
+    assert notice.moment is moment
+    assert notice.facts == {"number": "2611-0042175", **facts}
+
+
+def test_an_answer_names_the_time_of_the_resolution(policy: NotificationPolicy) -> None:
+    """Where that clock runs and is not over."""
+    later = NOON + timedelta(days=5)
+    resolution = fact(SlaStarted, Clock.RESOLUTION, due_at=later)
+    answered = event(TicketAnswered, 3, TicketState.ANSWERED)
+    assert told(policy, opened(), classified(), resolution, answered)[-1].facts["resolve_by"] == later
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        event(TicketReviewStarted, 3, TicketState.IN_REVIEW),
+        event(TicketAssigned, 3, TicketState.IN_REVIEW, department="centre", unit_calendar="centre", rule="r"),
+        fact(SlaMet, elapsed_s=1.0),
+        fact(SlaWarned, detected_at=NOON, elapsed_s=1.0, severity=Severity.NORMAL, share=0.5),
+        breached(Clock.ACKNOWLEDGE),
+        breached(Clock.UNIT_RESPONSE),
+    ],
+)
+def test_inner_matters_are_not_told(policy: NotificationPolicy, message: Message) -> None:
+    """The complainant hears nothing of reviews, assignments, warnings and limits that were never promised."""
+    before = [opened(), classified(), fact(SlaStarted)]
+    assert len(told(policy, *before, message)) == 1
+
+
+def test_a_follow_up_is_told_to_the_one_who_asked(policy: NotificationPolicy) -> None:
+    """Their own contact, by the channel they used; the ticket's number and time."""
+    again = uuid4()
+    notice = told(policy, opened(), classified(), fact(SlaStarted), followed_up(3, complaint=again))[-1]
+    assert notice.moment is Moment.FOLLOW_UP_RECEIVED
+    assert notice.person.contact_ref == ids.contact_ref(again)
+    assert notice.person.complaint_id == again
+    assert notice.person.used is Channel.EMAIL
+    assert notice.facts == {"number": "2611-0042175", "category": "damage", "answer_by": DUE}
+
+
+@pytest.mark.parametrize(
+    ("moved_to", "is_told"),
+    [(timedelta(hours=48, minutes=59), False), (timedelta(hours=49), True), (timedelta(hours=24), False)],
+)
+def test_a_promise_that_moves_later_is_told(policy: NotificationPolicy, moved_to: timedelta, is_told: bool) -> None:
+    """An hour or more; a promise that moves nearer needs no message."""
+    moved = fact(SlaRetargeted, due_at=NOON + moved_to, due_before=DUE, severity=Severity.LOW)
+    notices = told(policy, opened(), classified(), fact(SlaStarted), moved)
+    assert [n.moment for n in notices[1:]] == ([Moment.IN_PROGRESS] if is_told else [])
+
+
+def test_a_clock_that_goes_on_after_a_wait_is_told_with_its_new_time(policy: NotificationPolicy) -> None:
+    """Compared with the time that held before the wait; once."""
+    later = NOON + timedelta(days=9)
+    resolution = fact(SlaStarted, Clock.RESOLUTION, due_at=NOON + timedelta(days=5))
+    resumed = fact(SlaResumed, Clock.RESOLUTION, due_at=later, at=NOON + timedelta(days=4))
+    notices = told(policy, opened(), classified(), fact(SlaStarted), resolution, resumed, resumed)
+    assert [n.moment for n in notices] == [Moment.RECEIVED, Moment.IN_PROGRESS]
+    assert notices[1].facts == {
+        "number": "2611-0042175",
+        "about": "resolution",
+        "due_at": later,
+        "after_wait": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("clock", "major", "about", "tier"),
+    [
+        (Clock.FIRST_ANSWER, False, "answer", "agent"),
+        (Clock.RESOLUTION, False, "resolution", "supervisor"),
+        (Clock.STATUTORY_USER, False, "resolution", "supervisor"),
+        (Clock.FIRST_ANSWER, True, "answer", "regional_head"),
+    ],
+)
+def test_a_missed_promise_is_apologised_for(
+    policy: NotificationPolicy, clock: Clock, major: bool, about: str, tier: str
+) -> None:
+    """By whom the policy says, and by the regional head for a major complaint."""
+    notice = told(policy, opened(), classified(major=major), breached(clock))[-1]
+    assert notice.moment is Moment.BREACHED_APOLOGY
+    assert notice.facts == {"number": "2611-0042175", "about": about, "due_at": DUE, "tier": tier}
+
+
+def test_a_breach_that_overtakes_the_opening_is_told_after_it(policy: NotificationPolicy) -> None:
+    """Facts are kept until it is known whom they concern."""
+    who = Addressee(TICKET, "w:1")
+    assert told(policy, breached(Clock.FIRST_ANSWER), who=who) == []
+    notices = told(policy, opened(), classified(), who=who)
+    assert [n.moment for n in notices] == [Moment.BREACHED_APOLOGY]
+    assert who.held == []
+
+
+def test_every_notice_has_the_facts_that_its_templates_declare(policy: NotificationPolicy) -> None:
+    """What a template may use is what it is given."""
+    resolution = fact(SlaStarted, Clock.RESOLUTION, due_at=NOON + timedelta(days=5))
+    notices = told(
+        policy,
+        opened(),
+        classified(),
+        fact(SlaStarted),
+        resolution,
+        followed_up(3, complaint=UUID(int=7)),
+        event(TicketCustomerAwaited, 4, TicketState.WAITING_CUSTOMER, what="photos"),
+        fact(SlaResumed, Clock.RESOLUTION, due_at=NOON + timedelta(days=9)),
+        breached(Clock.FIRST_ANSWER),
+        event(TicketAnswered, 5, TicketState.ANSWERED),
+        event(TicketResolved, 6, TicketState.RESOLVED),
+    )
+    assert {n.moment for n in notices} == set(Moment)
+    for notice in notices:
+        assert notice.facts.keys() | {"sender", "hotline", "tone"} >= FIELDS[notice.moment]
+
+
+@pytest.mark.parametrize(
+    ("moment", "facts", "state", "expected"),
+    [
+        (Moment.ASKED_FOR_MORE, {}, TicketState.WAITING_CUSTOMER, False),
+        (Moment.ASKED_FOR_MORE, {}, TicketState.INVESTIGATING, True),
+        (Moment.BREACHED_APOLOGY, {"about": "answer"}, TicketState.ANSWERED, True),
+        (Moment.BREACHED_APOLOGY, {"about": "resolution"}, TicketState.ANSWERED, False),
+        (Moment.BREACHED_APOLOGY, {"about": "resolution"}, TicketState.RESOLVED, True),
+        (Moment.IN_PROGRESS, {"about": "resolution"}, TicketState.CLOSED, True),
+        (Moment.ANSWERED, {}, TicketState.RESOLVED, False),
+        (Moment.ANSWERED, {}, TicketState.WITHDRAWN, True),
+        (Moment.RECEIVED, {}, TicketState.CLOSED, False),
+        (Moment.RESOLVED, {}, TicketState.CLOSED, False),
+    ],
+)
+def test_what_had_to_wait_is_told_only_if_it_is_still_true(
+    policy: NotificationPolicy, moment: Moment, facts: dict[str, str], state: TicketState, expected: bool
+) -> None:
+    """An apology for a late answer does not come after the answer."""
+    (notice,) = told(policy, fact(SlaStarted), opened(), classified())
+    held = Notice(
+        ticket_id=notice.ticket_id,
+        routing_key=notice.routing_key,
+        moment=moment,
+        occasion=notice.occasion,
+        at=notice.at,
+        person=notice.person,
+        severity=notice.severity,
+        facts=facts,
+    )
+    assert overtaken(held, state) is expected
