@@ -19,6 +19,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import click
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import CollectorRegistry
@@ -197,16 +198,10 @@ def _stop(sentence: str) -> NoReturn:
 
 async def _read(settings: RuntimeSettings, topics: Sequence[str]) -> list[Letter]:
     """Every dead letter there is, oldest first."""
+    places = await _places(settings, topics)
+    if not places:
+        return []
     async with _consumer(settings) as consumer:
-        existing = await consumer.topics()
-        places = [
-            TopicPartition(topic, partition)
-            for topic in topics
-            if topic in existing
-            for partition in sorted(consumer.partitions_for_topic(topic) or ())
-        ]
-        if not places:
-            return []
         consumer.assign(places)
         remembered = await _remembered(consumer, places)
         beginnings, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
@@ -221,6 +216,19 @@ async def _read(settings: RuntimeSettings, topics: Sequence[str]) -> list[Letter
                 if await consumer.position(place) >= ends[place]:
                     waiting.discard(place)
         return sorted(letters, key=lambda letter: (letter.at, letter.id))
+
+
+async def _places(settings: RuntimeSettings, topics: Sequence[str]) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=10_000)
+    try:
+        await admin.start()
+        existing = set(await admin.list_topics())
+        wanted = [topic for topic in topics if topic in existing]
+        # Kafka takes "no topic" for "every topic".
+        described = await admin.describe_topics(wanted) if wanted else []
+        return [TopicPartition(d["topic"], found["partition"]) for d in described for found in d["partitions"]]
+    finally:
+        await admin.close()
 
 
 async def _replay(settings: RuntimeSettings, letters: Sequence[Letter]) -> None:

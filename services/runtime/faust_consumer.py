@@ -247,10 +247,6 @@ class _Consumer(driver.Consumer):
         app.when_assigned(frozenset(Place(*place) for place in assigned))
 
 
-class _Transport(driver.Transport):
-    Consumer = _Consumer
-
-
 class _SilentProducer(driver.Producer):
     """Faust wants one; `services.runtime.producing` is the one that publishes."""
 
@@ -264,7 +260,8 @@ class _SilentProducer(driver.Producer):
         """Nothing is buffered."""
 
 
-class _SilentTransport(driver.Transport):
+class _Transport(driver.Transport):
+    Consumer = _Consumer
     Producer = _SilentProducer
 
 
@@ -360,9 +357,6 @@ class Application(faust.App):
 
     def _new_transport(self) -> _Transport:
         return _Transport(self.conf.broker_consumer, self)
-
-    def _new_producer_transport(self) -> _SilentTransport:
-        return _SilentTransport(self.conf.broker_producer, self)
 
     def on_rebalance_return(self) -> None:
         """Faust would tell its sensors, of which there are none, and warn that they do not know."""
