@@ -1,6 +1,7 @@
 """`amends classify`: what the classifier makes of texts, one JSON object per line in and out."""
 
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -8,7 +9,7 @@ import click
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from schemas.classification import Facts
+from schemas.classification import Classification, Facts
 from services.router.classification import classify as classify_text
 from services.router.classification import extract
 
@@ -22,8 +23,7 @@ class _Line(BaseModel):
     facts: Facts = Facts()
 
 
-def _answer(line: _Line) -> dict[str, Any]:
-    said = classify_text(line.text, subject=line.subject, remedy=line.remedy, facts=line.facts)
+def _answer(line: _Line, said: Classification) -> dict[str, Any]:
     return {
         "primary": said.primary,
         "sub": said.sub,
@@ -42,25 +42,34 @@ def _answer(line: _Line) -> dict[str, Any]:
     }
 
 
-def _answers(lines: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+def _timed(line: _Line) -> tuple[Classification, float]:
+    started = time.perf_counter()
+    said = classify_text(line.text, subject=line.subject, remedy=line.remedy, facts=line.facts)
+    return said, time.perf_counter() - started
+
+
+def _answers(lines: BinaryIO) -> Iterator[tuple[bytes, bool, float]]:
     for number, raw in enumerate(lines, start=1):
         if not raw.strip():
             continue
         try:
-            yield orjson.dumps(_answer(_Line.model_validate(orjson.loads(raw)))), True
+            line = _Line.model_validate(orjson.loads(raw))
+            said, took_s = _timed(line)
+            yield orjson.dumps(_answer(line, said)), True, took_s
         except orjson.JSONDecodeError as error:
-            yield orjson.dumps({"error": f"line {number} is not JSON: {error}", "line": number}), False
+            yield orjson.dumps({"error": f"line {number} is not JSON: {error}", "line": number}), False, 0.0
         except ValidationError as error:
             problems = "; ".join(
                 f"{'.'.join(map(str, problem['loc'])) or 'the line'}: {problem['msg']}" for problem in error.errors()
             )
             wanted = 'write {"text": "..."} with subject, remedy and facts as you like'
-            yield orjson.dumps({"error": f"line {number}: {problems}; {wanted}", "line": number}), False
+            yield orjson.dumps({"error": f"line {number}: {problems}; {wanted}", "line": number}), False, 0.0
 
 
 @click.command(short_help="Say what complaint texts are about.")
 @click.argument("file", type=click.File("rb"), default="-")
-def classify(file: BinaryIO) -> None:
+@click.option("--timing", is_flag=True, help="Also say on standard error what a text took on average.")
+def classify(file: BinaryIO, *, timing: bool) -> None:
     r"""Classify complaint texts: JSON lines in (FILE, or standard input), JSON lines out in the same order.
 
     \b
@@ -77,10 +86,12 @@ def classify(file: BinaryIO) -> None:
     \b
     Example:  echo '{"text": "显示已签收，但是我没有收到"}' | amends classify
     """
-    failed = False
-    for answer, good in _answers(file):
-        failed = failed or not good
+    failed, spent_s, count = False, 0.0, 0
+    for answer, good, took_s in _answers(file):
+        failed, spent_s, count = failed or not good, spent_s + took_s, count + 1
         sys.stdout.buffer.write(answer + b"\n")
     sys.stdout.buffer.flush()
+    if timing:
+        click.echo(f"{count} lines, {spent_s / max(count, 1) * 1e6:.0f} us to classify one", err=True)
     if failed:
         raise SystemExit(1)
