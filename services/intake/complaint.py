@@ -154,7 +154,7 @@ def _refuse(code: str, **details: Any) -> NoReturn:
     raise PydanticCustomError(code, "refused", details or None)
 
 
-Text = Annotated[str, AfterValidator(_plain)]
+PLAIN: Final = AfterValidator(_plain)
 Code = Annotated[str, Field(pattern=_CODE)]
 Moment = Annotated[
     datetime,
@@ -173,14 +173,14 @@ class _Given(BaseModel):
 class Complainant(_Given):
     """Who complains. At least one of phone, e-mail and WeChat, except on an anonymous internal complaint."""
 
-    name: Annotated[Text, Field(max_length=100)] | None = None
-    region: Annotated[Text, Field(max_length=64)] | None = Field(
+    name: Annotated[str, Field(max_length=100), PLAIN] | None = None
+    region: Annotated[str, Field(max_length=64), PLAIN] | None = Field(
         None, description="Where the person lives. An ISO 3166 code of two letters also tells how a phone number reads."
     )
-    phone: Annotated[Text, Field(max_length=40), AfterValidator(_phone)] | None = Field(
+    phone: Annotated[str, Field(max_length=40), PLAIN, AfterValidator(_phone)] | None = Field(
         None, description="In any common writing; without a country code it is read as one of `region`, else of China."
     )
-    email: Annotated[Text, Field(max_length=254), AfterValidator(_email)] | None = None
+    email: Annotated[str, Field(max_length=254), PLAIN, AfterValidator(_email)] | None = None
     wechat: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = Field(None, description="WeChat open id.")
     account: Code | None = Field(None, description="Customer number.")
     role: Annotated[Role, BeforeValidator(_code_value)] | None = None
@@ -214,7 +214,7 @@ class Complaint(_Given):
     )
     received_at: Moment | None = Field(None, description="When the network got it; now when left out.")
     occurred_at: Moment | None = None
-    occurred_place: Annotated[Text, Field(max_length=500)] = ""
+    occurred_place: Annotated[str, Field(max_length=500), PLAIN] = ""
     complainant: Complainant = Complainant()
     waybills: Annotated[
         tuple[Waybill, ...],
@@ -226,11 +226,11 @@ class Complaint(_Given):
         tuple[Place, ...], BeforeValidator(_one_or_many), Field(max_length=50), AfterValidator(_distinct)
     ] = Field((), description="Codes of outlets and hubs that the complaint is about.")
     product: Code | None = None
-    subject: Annotated[Text, Field(max_length=500)] = ""
-    description: Annotated[Text, Field(min_length=1, max_length=DESCRIPTION_CHARACTERS_MAX)] = Field(
+    subject: Annotated[str, Field(max_length=500), PLAIN] = ""
+    description: Annotated[str, Field(min_length=1, max_length=DESCRIPTION_CHARACTERS_MAX), PLAIN] = Field(
         validation_alias=AliasChoices("description", "text"), description="What happened, in any language."
     )
-    remedy: Annotated[Text, Field(max_length=5000)] = Field("", description="What the person wants (诉求).")
+    remedy: Annotated[str, Field(max_length=5000), PLAIN] = Field("", description="What the person wants (诉求).")
     evidence: Annotated[
         tuple[UUID, ...], BeforeValidator(_one_or_many), Field(max_length=EVIDENCE_MAX), AfterValidator(_distinct)
     ] = Field((), description="Ids that `POST /v1/evidence` gave.")
