@@ -1,7 +1,7 @@
 """The intake on fakes: every store in memory, and a broker that can be away."""
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,9 +93,15 @@ def keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
 
 
 @pytest.fixture
-def running(keyring: Keyring) -> Running:
+def make_running(keyring: Keyring) -> Callable[..., Running]:
+    """Makes an intake with settings of its own."""
+    return lambda **settings: Running(keyring, **settings)
+
+
+@pytest.fixture
+def running(make_running: Callable[..., Running]) -> Running:
     """An intake with the default limits."""
-    return Running(keyring)
+    return make_running()
 
 
 @pytest.fixture
