@@ -13,7 +13,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 from uuid import UUID
@@ -147,6 +147,14 @@ class _Case:
         return Fate(self.complaint.complaint_id, other.opened_by, other.routing_key, matched_by=kind)
 
 
+@dataclass(slots=True)
+class Reading:
+    """Complaints that were opened and understood, and those that could not be."""
+
+    cases: list[_Case] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ComplaintHandler:
     """Decides complaints."""
@@ -166,23 +174,22 @@ class ComplaintHandler:
     """In which a ticket number's month begins."""
     text_window: timedelta = timedelta(days=7)
 
-    async def settle(self, batch: Sequence[Received[ComplaintSubmitted]]) -> Settled:
-        """Decide a batch, in its order. What it gives is appended, and neither published nor shown yet."""
-        settled = Settled()
-        fates = await self.fates.fates(r.message.complaint_id for r in batch)
-        stored = await self.events.load(f.ticket_id for f in fates.values() if f.role == "opened")
-        cases: list[_Case] = []
+    async def read(self, batch: Sequence[Received[ComplaintSubmitted]]) -> Reading:
+        """Open and understand complaints. It asks nobody, so the next ones can be read while others are decided."""
+        reading = Reading()
         for number, received in enumerate(batch):
-            fate = fates.get(received.message.complaint_id)
-            if fate is not None and fate.ticket_id in stored and fate.role == "opened":
-                self._opened_before(settled, received, stored[fate.ticket_id])
-                continue
             try:
-                cases.append(self._read(received, fate))
+                reading.cases.append(self._read(received))
             except CannotOpen as refusal:
-                settled.refusals.append(Refusal(received, str(refusal)))
+                reading.refusals.append(Refusal(received, str(refusal)))
             if number % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
+        return reading
+
+    async def settle(self, reading: Reading) -> Settled:
+        """Decide complaints, in their order. What it gives is appended, and neither published nor shown yet."""
+        settled = Settled(refusals=reading.refusals)
+        cases = await self._not_opened_before(settled, reading.cases)
         await self._decide([case for case in cases if not case.decided])
         await asyncio.gather(
             self.contacts.keep([(case.complaint, case.fate.ticket_id) for case in cases]),
@@ -193,6 +200,21 @@ class ComplaintHandler:
                 settled.outgoing.append(_follow_up(case))
         return settled
 
+    async def _not_opened_before(self, settled: Settled, cases: list[_Case]) -> list[_Case]:
+        """Give stored events once more for what was delivered before; the other cases, with the fate that some have."""
+        fates = await self.fates.fates(case.complaint.complaint_id for case in cases)
+        stored = await self.events.load(fate.ticket_id for fate in fates.values() if fate.role == "opened")
+        others = []
+        for case in cases:
+            fate = fates.get(case.complaint.complaint_id)
+            if fate is not None and fate.role == "opened" and fate.ticket_id in stored:
+                self._opened_before(settled, case.received, stored[fate.ticket_id])
+                continue
+            if fate is not None:
+                case.fate, case.decided = fate, True
+            others.append(case)
+        return others
+
     def _opened_before(
         self, settled: Settled, received: Received[ComplaintSubmitted], events: list[TicketEvent]
     ) -> None:
@@ -201,7 +223,7 @@ class ComplaintHandler:
         own = (e for e in events if e.causation_id == ticket.complaint_id)
         settled.outgoing += [Outgoing(TICKET_EVENT, event, received.traceparent) for event in own]
 
-    def _read(self, received: Received[ComplaintSubmitted], fate: Fate | None) -> _Case:
+    def _read(self, received: Received[ComplaintSubmitted]) -> _Case:
         complaint = received.message
         wording = Wording.from_seal_bytes(self.opener.open(complaint.wording, about=complaint.complaint_id))
         text = text_of(wording)
@@ -220,9 +242,8 @@ class ComplaintHandler:
             said=said,
             waybills=waybills,
             places=complaint.places or named.codes,
-            claims=[] if fate else claims_of(complaint, said.primary, waybills),
-            fate=fate or Fate(complaint.complaint_id, complaint.complaint_id, complaint.routing_key),
-            decided=fate is not None,
+            claims=claims_of(complaint, said.primary, waybills),
+            fate=Fate(complaint.complaint_id, complaint.complaint_id, complaint.routing_key),
         )
 
     async def _decide(self, cases: list[_Case]) -> None:

@@ -4,9 +4,10 @@ A crash between any two steps leads to the same end: what is appended is found a
 published again with the same ids, shown again, and tidied up again.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from schemas.commands import TicketCommand
@@ -20,6 +21,9 @@ from services.router.settled import Settled
 from services.router.ticket import SETTLED, TERMINAL, Ticket
 from services.runtime.handling import Received, Refusal
 from services.runtime.producing import Outgoing
+
+PIECE: Final = 250
+"""Complaints that are decided together: enough for bulk operations, few enough to overlap with reading."""
 
 
 class Tickets(Protocol):
@@ -66,8 +70,23 @@ class Router:
 
     async def handle(self, batch: Sequence[Received[Message]]) -> list[Refusal]:
         """Handle complaints and commands; those of one ticket in their order."""
-        settled = await self.complaints.settle(_complaints(batch))
-        settled.add(await self.commands.settle(_commands(batch)))
+        refusals: list[Refusal] = []
+        complaints = _complaints(batch)
+        pieces = [complaints[i : i + PIECE] for i in range(0, len(complaints), PIECE)]
+        # While the database works on one piece, the texts of the next are read.
+        reading = asyncio.create_task(self.complaints.read(pieces[0] if pieces else []))
+        try:
+            for following in [*pieces[1:], []] if pieces else []:
+                read = await reading
+                reading = asyncio.create_task(self.complaints.read(following))
+                refusals += await self._finish(await self.complaints.settle(read))
+        finally:
+            reading.cancel()
+        if commands := _commands(batch):
+            refusals += await self._finish(await self.commands.settle(commands))
+        return refusals
+
+    async def _finish(self, settled: Settled) -> list[Refusal]:
         await self.publish(settled.outgoing)
         await self.tickets.project(list(settled.tickets.values()), fresh=settled.fresh)
         await self.parked.unpark(settled.parked)

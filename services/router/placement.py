@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from schemas.codes import Category
 from services.router.assignment import NOTHING_ASKED, Asked, Capacity, Route, Slot, Subject, able, route
 from services.router.directory import Organisation, Person
 from services.router.ticket import Assignment, Unassignable
+
+ROUTES_MAX: Final = 20_000
+"""Routes that are remembered: tickets that look the same to the table go the same way."""
 
 
 class Reservations(Protocol):
@@ -43,6 +46,8 @@ class Placement:
         self._reservations = reservations
         self._able: dict[tuple[str, str | None, Category], tuple[Person, ...]] = {}
         self._able_at: tuple[int, int] = (0, 0)
+        self._routes: dict[tuple[Subject, Asked], Route | Unassignable] = {}
+        self._routes_version = 0
 
     async def refresh(self) -> None:
         """Learn what other routers have taken and freed."""
@@ -54,7 +59,7 @@ class Placement:
         version = self.organisation.version
         open_: list[tuple[Need, Route]] = []
         for need in needs:
-            way = route(self.organisation, need.subject, need.asked)
+            way = self._route(need.subject, need.asked)
             if isinstance(way, Unassignable):
                 placed[need.ticket_id] = way
             elif need.holder is not None and need.asked.person == need.holder:
@@ -89,6 +94,15 @@ class Placement:
         if key not in self._able:
             self._able[key] = able(self.organisation, department, unit, category=category, at=at)
         return self._able[key]
+
+    def _route(self, subject: Subject, asked: Asked) -> Route | Unassignable:
+        if self._routes_version != self.organisation.version or len(self._routes) > ROUTES_MAX:
+            self._routes_version = self.organisation.version
+            self._routes.clear()
+        key = (subject, asked)
+        if key not in self._routes:
+            self._routes[key] = route(self.organisation, subject, asked)
+        return self._routes[key]
 
     def _people(self, need: Need, way: Route) -> tuple[Person, ...]:
         if need.asked.person is not None:

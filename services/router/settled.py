@@ -24,12 +24,3 @@ class Settled:
     parked: list[TicketCommand] = field(default_factory=list)
     """Parked commands that go out with this batch."""
     refusals: list[Refusal] = field(default_factory=list)
-
-    def add(self, other: "Settled") -> None:
-        """Take in what was settled later."""
-        self.outgoing += other.outgoing
-        self.tickets |= other.tickets
-        self.fresh |= other.fresh
-        self.appended += other.appended
-        self.parked += other.parked
-        self.refusals += other.refusals
