@@ -33,7 +33,7 @@ from services.sla_monitor.calendar import from_us, to_us
 from services.sla_monitor.cycle_changes import CycleChanges
 from services.sla_monitor.policy import DELIVERED, Case
 from services.sla_monitor.rulebook import Policies
-from services.sla_monitor.ticket_sla import Cycle, Known, TicketSla
+from services.sla_monitor.ticket_sla import OPEN_STATES, Cycle, Known, TicketSla
 
 _WAITING: Final = frozenset({TicketState.WAITING_CUSTOMER, TicketState.WAITING_THIRD_PARTY})
 
@@ -142,18 +142,19 @@ class _Run(CycleChanges):
         sla.seen.append((max(at, sla.seen[-1][0] if sla.seen else at), event.sequence))
         self.tell.sequence, self.tell.known = event.sequence, sla.known
         starting = {clock for name in names for clock in book.started_by.get(name, ())}
-        running = [cycle for cycle in sla.open_cycles() if cycle.ending is None]
-        for cycle in running:
+        for cycle in self._running():
             self._end(cycle, at, names, starting)
         self._learn(event, at)
         self.tell.known = sla.known
-        for cycle in running:
-            if cycle.is_open and cycle.ending is None:
-                self._adjust(cycle, at, names)
+        for cycle in self._running():
+            self._adjust(cycle, at, names)
         for clock in book.clocks:
             if clock in starting:
                 self.start(clock, at, book)
         self.pass_until(at)
+
+    def _running(self) -> list[Cycle]:
+        return [cycle for cycle in self.sla.cycles if cycle.state in OPEN_STATES and cycle.ending is None]
 
     def _names(self, event: TicketEvent) -> set[str]:
         """What the event is called in policies, derived names included."""
@@ -231,23 +232,23 @@ class _Run(CycleChanges):
             if before is not None and at >= before:
                 kept.append((at, name))
                 continue
-            for cycle in self.stopped_by(name, at):
-                if cycle.ending is not None:
-                    if cycle.ending[0] < at:
-                        continue
-                    cycle.ending = None
-                self._finish(cycle if cycle.is_open else self.reopen(cycle, at), at, ClockState.MET)
+            for stopped in self.stopped_by(name, at):
+                if stopped.ending is not None and stopped.ending[0] < at:
+                    continue
+                self._finish(stopped if stopped.is_open else self.reopen(stopped, at), at, ClockState.MET)
         self.sla.deliveries = tuple(kept)
 
     def settle(self) -> None:
         """End what ticket events have ended while deliveries were still to be read."""
         for cycle in self.sla.cycles:
             if cycle.ending is not None:
-                (at, is_cancelled), cycle.ending = cycle.ending, None
+                at, is_cancelled = cycle.ending
                 self._finish(cycle, at, ClockState.CANCELLED if is_cancelled else ClockState.MET)
 
     def _finish(self, cycle: Cycle, at: int, result: ClockState) -> None:
         """Close a cycle at an instant that may lie before the last event."""
+        cycle = self.own(cycle)
+        cycle.ending = None
         while cycle.next is not None and cycle.next < at:
             self.pass_step(cycle)
         # A ticket event of that very instant came after what was known before it.
@@ -270,7 +271,7 @@ class _Run(CycleChanges):
         """Give it the target, calendar and pause that hold after the event."""
         book = self.book(cycle)
         rules = book.clocks[cycle.clock]
-        self.retarget(cycle, at, book)
+        cycle = self.retarget(cycle, at, book)
         if cycle.paused is None and not rules.pauses.isdisjoint(names):
             self.pause(cycle, at)
         elif cycle.paused is not None and not rules.resumes.isdisjoint(names):
@@ -289,7 +290,7 @@ class _Run(CycleChanges):
         else:
             return
         if rules.is_stopped_elsewhere and not self.caught_up:
-            cycle.ending = (at, result is ClockState.CANCELLED)
+            self.own(cycle).ending = (at, result is ClockState.CANCELLED)
         else:
             self.close(cycle, at, result)
 

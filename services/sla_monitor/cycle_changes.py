@@ -20,11 +20,23 @@ class CycleChanges:
         self.sla = sla
         self.policies = policies
         self.tell = FactWriter(sla, now)
+        self._own: set[tuple[Clock, int]] = set()
+
+    def own(self, cycle: Cycle) -> Cycle:
+        """The cycle to change in place of one that the state before may share: most events change one of five."""
+        key = (cycle.clock, cycle.number)
+        if key in self._own:
+            return cycle
+        self._own.add(key)
+        mine = cycle.copy()
+        self.sla.cycles = [mine if other is cycle else other for other in self.sla.cycles]
+        return mine
 
     # Steps
 
     def pass_step(self, cycle: Cycle) -> None:
         """Let the next step pass: warn, breach or escalate, in the name of who was responsible then."""
+        cycle = self.own(cycle)
         rules, sla, at = self.rules(cycle), self.sla, cycle.next
         assert at is not None
         step = rules.steps[cycle.step]
@@ -100,21 +112,26 @@ class CycleChanges:
             next=None,
         )
         self._schedule(cycle)
+        self._own.add((clock, cycle.number))
         sla.cycles.append(cycle)
         self.tell.started(cycle)
 
-    def retarget(self, cycle: Cycle, at: int, book: Rulebook) -> None:
-        """Count again from the original start when rule or calendar differ now. A breach stands, and its target."""
+    def retarget(self, cycle: Cycle, at: int, book: Rulebook) -> Cycle:
+        """Count again from the original start when rule or calendar differ now. A breach stands, and its target.
+
+        Gives the cycle as it is then.
+        """
         known = self.tell.known
         rule = book.rules(known.case).get(cycle.clock)
         name = book.calendar_name(cycle.clock, known.calendar)
         if rule is None or (rule.name == cycle.rule and name == cycle.calendar):
-            return
+            return cycle
+        cycle = self.own(cycle)
         target = book.target_us(rule.target, book.calendar(name), cycle.start)
         if target != cycle.target or name != cycle.calendar:
             self.take_back(cycle, at, cycle.state, at_once=False)
             if cycle.breached is not None:
-                return
+                return cycle
             due_before = cycle.due
             cycle.target, cycle.calendar, cycle.rule = target, name, rule.name
             cycle.changed, cycle.step = max(at, cycle.start), 0
@@ -124,9 +141,11 @@ class CycleChanges:
             self._schedule(cycle)
             self.tell.retargeted(cycle, at, due_before=due_before)
         cycle.rule = rule.name
+        return cycle
 
     def pause(self, cycle: Cycle, at: int) -> None:
         """Let it stand still, after what lies before has passed."""
+        cycle = self.own(cycle)
         at = max(at, cycle.start, cycle.changed)
         self.take_back(cycle, at, ClockState.PAUSED, at_once=False)
         while cycle.next is not None and cycle.next <= at:
@@ -139,6 +158,7 @@ class CycleChanges:
 
     def resume(self, cycle: Cycle, at: int) -> None:
         """Let it run on."""
+        cycle = self.own(cycle)
         assert cycle.paused is not None
         at = max(at, cycle.paused)
         if at > cycle.paused:
@@ -151,6 +171,7 @@ class CycleChanges:
 
     def close(self, cycle: Cycle, at: int, result: ClockState) -> None:
         """End it as met or cancelled; one that has breached by then has stopped late, whatever ended it."""
+        cycle = self.own(cycle)
         self.take_back(cycle, at, result, at_once=True)
         elapsed = self._elapsed(cycle, at)
         if cycle.breached is not None:
@@ -164,10 +185,9 @@ class CycleChanges:
 
     def reopen(self, ended: Cycle, at: int) -> Cycle:
         """Take back how a cycle ended, for a stop of an earlier time that has come to light; gives the open cycle."""
-        cycle = ended.copy()
-        self.sla.cycles[self.sla.cycles.index(ended)] = cycle
+        cycle = self.own(ended)
         is_late = cycle.breached is not None and cycle.breached < at
-        self.tell.corrected(cycle, self.tell.end_id(ended), at, ClockState.STOPPED_LATE if is_late else ClockState.MET)
+        self.tell.corrected(cycle, self.tell.end_id(cycle), at, ClockState.STOPPED_LATE if is_late else ClockState.MET)
         cycle.state = ClockState.RUNNING if cycle.breached is None else ClockState.BREACHED
         cycle.stopped = None
         return cycle

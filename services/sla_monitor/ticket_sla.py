@@ -161,7 +161,7 @@ class TicketSla:
     """Deliveries (time, event name) that wait until the ticket's own events are read as far."""
 
     def copy(self) -> "TicketSla":
-        """Another one with the same content; nothing that is changed in it shows in this one."""
+        """Another one with the same content; it shares the cycles, of which a changed one is replaced by a copy."""
         return TicketSla(
             ticket_id=self.ticket_id,
             routing_key=self.routing_key,
@@ -171,8 +171,7 @@ class TicketSla:
             history=self.history.copy(),
             seen=self.seen.copy(),
             times=self.times.copy(),
-            # What has stopped never changes again, so that both may hold it.
-            cycles=[cycle.copy() if cycle.state in OPEN_STATES else cycle for cycle in self.cycles],
+            cycles=self.cycles.copy(),
             deliveries=self.deliveries,
         )
 
