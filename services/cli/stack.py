@@ -64,7 +64,8 @@ def up(
     Exit codes: 0 ready (--detach) or stopped, 1 something did not come up.
     """
     folder = folder.absolute()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored in what a script starts in the background
+        signal.signal(number, _interrupt)
     try:
         running.up(
             folder,
@@ -92,8 +93,7 @@ def up(
         # A second Ctrl-C must not leave half of it running.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if not detach:
-        running.down(folder)
+    running.down(folder)
 
 
 @click.command
@@ -144,5 +144,5 @@ def _spoken(supervisor: Supervisor) -> Iterator[str]:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """SIGTERM ends `amends up` as Ctrl-C does."""
+    """End `amends up` as Ctrl-C does."""
     raise KeyboardInterrupt
