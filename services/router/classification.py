@@ -25,8 +25,9 @@ _QUOTES: Final = {ord("’"): "'", ord("‘"): "'"} | dict.fromkeys(map(ord, '"�
 _NO_FACTS: Final = Facts()
 _DEFAULTS: Final = ClassifierPolicy()
 # Under this margin between the two best categories the words leave it open, and the trained model is asked.
-_UNDECIDED: Final = 0.9
+_UNDECIDED: Final = 0.75
 _SECOND_OPINION: Final = 0.03
+# Where hardly a word says anything, the model's opinion is all there is and weighs more.
 _ONLY_OPINION: Final = 0.12
 # Confidence = logistic(a + b * margin), fitted on real complaints: the share right among texts with that margin.
 _CONFIDENCE_AT_TIE: Final = -0.2

@@ -13,7 +13,7 @@ from services.router.classifier.lexicon import Lexicon
 from services.router.classifier.model import DATA, WEIGHT_MAX, features, written
 from services.router.classifier.training import texts
 
-TEXTS_PER_MATTER: Final = {"zh": 200, "en": 120}
+TEXTS_PER_MATTER: Final = {"zh": 130, "en": 80}
 SEED: Final = 7
 PASSES: Final = 5
 _SEEN_MIN: Final = 4

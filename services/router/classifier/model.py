@@ -25,6 +25,7 @@ _LANE_BYTES: Final = 3
 
 def features(text: str, reading: Reading) -> Iterator[str]:
     """What the model looks at: pairs of Chinese characters, English stems and their pairs, what the word list found."""
+    yield "*"  # how common a matter is, whatever the text says
     for first, second in pairwise(text):
         if first > "\u2fff" and second > "\u2fff":
             yield first + second

@@ -60,6 +60,18 @@ _TURNS_ZH: Final = (
 )
 
 
+# How much more often than the rest a matter is written, as it is met more often in life.
+_OFTEN: Final[Mapping[str, int]] = {
+    "delay.delivery": 4,
+    "other.unclear": 4,
+    "other.enquiry": 2,
+    "operation_error.false_signoff": 2,
+    "operation_error.unauthorised_drop": 2,
+    "attitude.rude": 2,
+    "attitude.refusal": 2,
+}
+
+
 def phrases(language: str) -> Phrases:
     """Phrases and slot fillers of a language (`zh` or `en`) by section."""
     sections: dict[str, list[str]] = {}
@@ -78,11 +90,11 @@ def codes(language: str) -> tuple[str, ...]:
 
 
 def texts(language: str, per_code: int, seed: int) -> Iterator[tuple[str, str]]:
-    """Pairs of text and matter code, `per_code` of each matter."""
+    """Pairs of text and matter code, `per_code` of each matter and more of the frequent ones."""
     book = phrases(language)
     chance = random.Random(f"{seed}:{language}")  # noqa: S311  # not a secret: the same seed must write the same texts
     for code in codes(language):
-        for _ in range(per_code):
+        for _ in range(per_code * _OFTEN.get(code, 1)):
             yield _text(code, book, language, chance), code
 
 
