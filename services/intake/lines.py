@@ -205,7 +205,7 @@ class CsvLines:
             self._columns = [_path(name) for name in next(csv.reader([text], delimiter=self._delimiter))]
             return None
         try:
-            cells = next(csv.reader([text], delimiter=self._delimiter))
+            cells = next(csv.reader([text], delimiter=self._delimiter, strict=True))
         except csv.Error:
             return Line(number, raw, problem=problem("", "quote_open"))
         if len(cells) != len(self._columns):

@@ -289,7 +289,7 @@ async def test_a_caller_can_wait_for_the_ticket_number(client: httpx.AsyncClient
     here = (await post(client)).json()["links"]["self"]
     complaint_id = UUID(here.rsplit("/", 1)[1])
     waiting = asyncio.create_task(client.get(here, headers={"Prefer": "respond-async, wait=10"}))
-    while not running.traffic.in_flight:
+    while not running.traffic.in_flight:  # noqa: ASYNC110  # the condition is what is waited for
         await asyncio.sleep(0)
     running.progress.known[complaint_id] = Progress(complaint_id, uuid4(), "2611-000001-3", "opened")
     answer = await asyncio.wait_for(waiting, 5)
