@@ -10,7 +10,8 @@ from services.router.classification import classify, extract, vocabulary
 
 _PIECES = st.sampled_from(
     ["没收到", "签收", "快递员", "态度", "慢", "\x00", "\ud800", "\u202e", "🙏", "  ", "，", "13812345678",
-     "SF1234567890123", "十天", "半个月", "not delivered", "lost", "İ", "ß", "１２", "²", "١٢", "\r\n", "￥٣", "3月99日", "0号"],
+     "SF1234567890123", "十天", "半个月", "not delivered", "lost", "İ", "ß",
+     "１２", "²", "١٢", "\r\n", "￥٣", "3月99日", "0号"],
 )  # fmt: skip
 _TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=()), max_size=400),

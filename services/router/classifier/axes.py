@@ -86,7 +86,7 @@ def flags(
     claimed, declared = facts.claimed_value, facts.declared_value
     if claimed and declared is not None and claimed > policy.exorbitant_claim_factor * declared:
         raised.add(RiskFlag.EXORBITANT_CLAIM)
-    return tuple(flag for flag in RiskFlag if flag in raised)
+    return tuple(flag for flag in RiskFlag if flag in raised) if raised else ()
 
 
 def severity(primary: str, category: Category, found: Found, risk: tuple[RiskFlag, ...]) -> Severity:

@@ -24,6 +24,7 @@ _SPECIFIC = frozenset(
 )
 """Faults so plain that a polite question beside them does not make an enquiry of the complaint."""
 
+_NO_FAULT = frozenset({"other", "other.enquiry", "other.praise", "other.unclear"})
 _HANDLED_WRONG = frozenset({"misroute_parcel", "nobody_home", "fake_attempt", "claimed_home"})
 """The carrier sent it the wrong way or faked an attempt: a delay, and beside it an error of handling."""
 _MISSING = frozenset({"signed_not_received", "fake_sign", "lost_parcel", "taken_parcel"})
@@ -61,7 +62,7 @@ def _at_most(scores: Scores, code: str, limit: float) -> None:
 
 def _fault_before_goods(scores: Scores, found: Mapping[str, object]) -> None:
     """A clear fault of the carrier comes before opinions about the goods, the merchant, or praise beside it."""
-    fault = max((score for code, score in scores.items() if not code.startswith("other")), default=0.0)
+    fault = max((score for code, score in scores.items() if code not in _NO_FAULT), default=0.0)
     if fault >= _FAULT_CLEAR:
         _at_most(scores, "other.unclear", 1.0)
     if fault >= _FAULT_CLEAR / 2:
