@@ -17,18 +17,19 @@ _AT_DATA = frozenset({Mode.DELAY, Mode.TAKE_AND_HANG_UP})
 
 
 class MailServer:
-    """SMTP on `port` of 127.0.0.1. The methods named `handle_` are called by aiosmtpd."""
+    """SMTP on `port` of `host`. The methods named `handle_` are called by aiosmtpd."""
 
-    def __init__(self, *, store: MessagesStore, behaviours: Behaviours, port: int) -> None:
+    def __init__(self, *, store: MessagesStore, behaviours: Behaviours, host: str, port: int) -> None:
         self._store = store
         self._behaviours = behaviours
+        self._host = host
         self._port = port
 
     async def run(self) -> None:
         """Serve until cancelled."""
         server = await asyncio.get_running_loop().create_server(
             lambda: SMTP(self, hostname="sandbox.example", enable_SMTPUTF8=True, ident="amends sandbox"),
-            "127.0.0.1",
+            self._host,
             self._port,
         )
         async with server:

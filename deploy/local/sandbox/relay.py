@@ -5,9 +5,10 @@ import contextlib
 
 
 class Relay:
-    """Passes octets between `port` and `target` on 127.0.0.1 until told to hang up."""
+    """Passes octets between `port` of `host` and `target` on 127.0.0.1 until told to hang up."""
 
-    def __init__(self, *, port: int, target: int) -> None:
+    def __init__(self, *, host: str, port: int, target: int) -> None:
+        self._host = host
         self._port = port
         self._target = target
         self._open: set[asyncio.StreamWriter] = set()
@@ -15,7 +16,7 @@ class Relay:
 
     async def start(self) -> None:
         """Listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._serve, self._host, self._port)
 
     async def stop(self) -> None:
         """Listen no more and drop all connections."""

@@ -32,15 +32,17 @@ class Status(IntEnum):
 
 
 class SmsGateway:
-    """SMPP on `port` of 127.0.0.1."""
+    """SMPP on `port` of `host`."""
 
-    def __init__(self, *, store: MessagesStore, behaviours: Behaviours, port: int, receipt_delay_s: float) -> None:
+    def __init__(
+        self, *, store: MessagesStore, behaviours: Behaviours, host: str, port: int, receipt_delay_s: float
+    ) -> None:
         self._store = store
         self._behaviours = behaviours
         self._receipt_delay_s = receipt_delay_s
         (inner,) = free_ports(1)
         self._server = Server("127.0.0.1", inner, system_id="sandbox", inbound_capacity=8192)
-        self._relay = Relay(port=port, target=inner)
+        self._relay = Relay(host=host, port=port, target=inner)
         self._sessions: dict[str, Esme] = {}
         self._window = asyncio.Semaphore(_RECEIPTS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
