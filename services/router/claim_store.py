@@ -1,7 +1,6 @@
 """Who holds which identity: collection `claims`, `{_id: claim, complaint_id, routing_key, received_at, waybills}`."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,17 +8,8 @@ from uuid import UUID
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
-from services.router.claims import Claim
+from services.router.claims import Claim, Held
 from services.runtime.mongo import Database, duplicate_indexes
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A claim and the complaint that holds it."""
-
-    claim: Claim
-    complaint_id: UUID
-    routing_key: str
 
 
 class ClaimStore:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
+from uuid import UUID
 
 from schemas.codes import Category
 from schemas.complaint import ComplaintSubmitted
@@ -48,6 +49,15 @@ class Claim:
     def lapsed(self, *, laid_at: datetime, window: timedelta) -> bool:
         """Whether a holder that laid the same claim at `laid_at` lies outside the window."""
         return self.kind == "text" and abs(self.received_at - laid_at) > window
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A claim and the complaint that holds it."""
+
+    claim: Claim
+    complaint_id: UUID
+    routing_key: str
 
 
 def claims_of(complaint: ComplaintSubmitted, category: Category, waybills: Sequence[str]) -> list[Claim]:

@@ -11,7 +11,7 @@ from schemas.commands import Assign, CompleteReview, FollowUp, TicketCommand
 from schemas.events import TicketEvent
 from schemas.topics import TICKET_COMMAND, TICKET_EVENT
 from services.router.assignment import Asked, Subject
-from services.router.complaint_store import Fate
+from services.router.fate import Fate
 from services.router.placement import Need, Placement
 from services.router.settled import Settled
 from services.router.ticket import Assignment, Ticket, Unassignable, apply, decide, fold, reviewed, wants_assignment

@@ -26,9 +26,8 @@ from schemas.complaint import ComplaintSubmitted, Wording
 from schemas.events import TicketEvent
 from schemas.sealed import Sealed
 from schemas.topics import TICKET_COMMAND, TICKET_EVENT
-from services.router.claim_store import Held
-from services.router.claims import Claim, claims_of
-from services.router.complaint_store import Fate
+from services.router.claims import Claim, Held, claims_of
+from services.router.fate import Fate
 from services.router.number import Number, month_of
 from services.router.opening import facts_of, follow_up, opening, subject_of, text_of
 from services.router.placement import Need, Placement

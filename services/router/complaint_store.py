@@ -5,38 +5,14 @@ whoever inserts it first has decided, also for a complaint that somebody else is
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
-from schemas import ids
+from services.router.fate import Fate
 from services.runtime.mongo import Database, duplicate_indexes
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """One complaint's part in a ticket."""
-
-    complaint_id: UUID
-    opened_by: UUID
-    """The complaint whose ticket it is; itself when it opens one."""
-    routing_key: str
-    """Of that ticket."""
-    matched_by: str | None = None
-    """The kind of claim that was held, for a follow-up."""
-
-    @property
-    def ticket_id(self) -> UUID:
-        """The ticket."""
-        return ids.ticket_id(self.opened_by)
-
-    @property
-    def role(self) -> Literal["opened", "followed_up"]:
-        """What the complaint is to it."""
-        return "opened" if self.opened_by == self.complaint_id else "followed_up"
 
 
 class ComplaintStore:

@@ -84,7 +84,7 @@ class RouterMetrics:
         )
         self.waiting = Gauge(
             "amends_router_waiting",
-            "Tickets that wait in a department for a person.",
+            "Tickets that wait in a department for a person; at most 500 are counted.",
             ["department"],
             registry=registry,
         )

@@ -11,12 +11,13 @@ import pytest
 
 from schemas.codes import RiskFlag, TicketState
 from services.router.assignment import Slot
-from services.router.claim_store import ClaimStore, Held
-from services.router.claims import Claim
-from services.router.complaint_store import ComplaintStore, Fate
+from services.router.claim_store import ClaimStore
+from services.router.claims import Claim, Held
+from services.router.complaint_store import ComplaintStore
 from services.router.directory import WrongOrganisation
 from services.router.directory_store import DirectoryStore
 from services.router.event_store import EventStore
+from services.router.fate import Fate
 from services.router.number_store import NumberStore
 from services.router.opening import opening
 from services.router.reservation_store import ReservationStore
