@@ -1,0 +1,282 @@
+"""The handlers on stores in memory: any crash between two steps is made good by redelivery."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from schemas.codes import Moment
+from schemas.events import TicketAnswered, TicketCustomerAwaited, TicketEvent, TicketResolved, TicketResumed
+from schemas.message import Message
+from schemas.notifications import NotificationDelivered
+from schemas.sla import SlaBreached, SlaFact
+from services.runtime.dead_letters import Original
+from services.runtime.deadline_store import Deadline, Due
+from services.runtime.handling import Received
+from services.runtime.producing import Outgoing
+from services.sla_monitor.clock_store import Change, Stored
+from services.sla_monitor.handlers import SlaMonitor
+from services.sla_monitor.policy import read_policy
+from services.sla_monitor.rulebook import Policies
+from services.sla_monitor.ticket_sla import TicketSla
+
+POLICIES = Policies([read_policy()])
+PARTITION = 3
+
+
+class CrashError(Exception):
+    """The process is gone."""
+
+
+class World:
+    """What outlives a process: clocks, deadlines and topics. It can end a process at any step."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+        self.documents: dict[UUID, dict[str, Any]] = {}
+        self.facts: dict[UUID, list[tuple[str, SlaFact]]] = {}
+        self.armed: dict[str, Deadline] = {}
+        self.published: list[Outgoing] = []
+        self.counted: list[SlaFact] = []
+        self.gaps = 0
+        self.conflicts = 0
+        self.steps = 0
+        self.crash_at = -1
+        self.meanwhile: Callable[[], Awaitable[None]] = _nothing
+
+    def step(self) -> None:
+        """A point at which a process may die."""
+        self.steps += 1
+        if self.steps == self.crash_at:
+            raise CrashError
+
+    def process(self) -> SlaMonitor:
+        """A process that was just started."""
+        return SlaMonitor(
+            service="sla_monitor",
+            clocks=self,
+            deadlines=self,
+            policies=lambda: POLICIES,
+            publish=self.publish,
+            caught_up=lambda _partition: True,
+            now=lambda: self.now,
+            counting=Counts(self),
+        )
+
+    # Clocks
+
+    async def load(self, tickets: Collection[UUID]) -> dict[UUID, Stored]:
+        there = {t: self.documents[t] for t in tickets if t in self.documents}
+        return {t: Stored(TicketSla.from_doc(d), d["revision"], d["armed"]) for t, d in there.items()}
+
+    async def save(self, changes: Sequence[Change]) -> set[UUID]:
+        meanwhile, self.meanwhile = self.meanwhile, _nothing
+        await meanwhile()
+        self.step()
+        lost = set()
+        for change in changes:
+            ticket = change.sla.ticket_id
+            if self.documents.get(ticket, {"revision": 0})["revision"] != change.revision - 1:
+                lost.add(ticket)
+                continue
+            self.documents[ticket] = change.sla.to_doc() | {"revision": change.revision, "armed": change.armed}
+            self.facts.setdefault(ticket, []).extend((t.cause, t.fact) for t in change.told)
+        self.step()
+        return lost
+
+    async def told(self, causes: dict[UUID, set[str]]) -> dict[UUID, list[SlaFact]]:
+        return {t: [f for c, f in self.facts.get(t, ()) if c in named] for t, named in causes.items()}
+
+    # Deadlines
+
+    async def arm(self, deadlines: Sequence[Deadline]) -> None:
+        self.step()
+        for d in deadlines:
+            if d.id not in self.armed or self.armed[d.id].revision <= d.revision:
+                self.armed[d.id] = d
+        self.step()
+
+    async def cancel(self, ids: Mapping[str, int]) -> None:
+        for id_, revision in ids.items():
+            if id_ in self.armed and self.armed[id_].revision <= revision:
+                del self.armed[id_]
+
+    # Topics
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        self.step()
+        self.published += messages
+        self.step()
+
+    def distinct(self) -> dict[str, str]:
+        """What stands on `sla-event`, each id once, without the time at which it was seen."""
+        return {str(o.message.ce_id): _content(o.message) for o in self.published if o.topic.name == "sla-event"}
+
+    # Running
+
+    async def deliver(self, *messages: Message) -> None:
+        """As the consumption does: until a process gets through."""
+        batch = [received(message) for message in messages]
+        while True:
+            try:
+                await self.process().on_messages(batch)
+            except CrashError:
+                continue
+            return
+
+    async def pass_time(self, until: datetime) -> None:
+        """As the deadlines do: each at its time, again while its handler dies, gone when it is through."""
+        while due := sorted((d for d in self.armed.values() if d.due_at <= until), key=lambda d: d.due_at):
+            deadline, attempts = due[0], 0
+            self.now = max(self.now, deadline.due_at)
+            while True:
+                try:
+                    await self.process().on_due([_due(deadline, attempts)])
+                except CrashError:
+                    attempts += 1
+                    continue
+                break
+            if self.armed.get(deadline.id) is deadline:
+                del self.armed[deadline.id]
+        self.now = until
+
+
+async def _nothing() -> None:
+    """Nobody else is at work."""
+
+
+class Counts:
+    """What is counted."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def told(self, fact: SlaFact) -> None:
+        self._world.counted.append(fact)
+
+    def gap(self) -> None:
+        self._world.gaps += 1
+
+    def met_another(self, count: int) -> None:
+        self._world.conflicts += count
+
+
+def received(message: Message) -> Received[Message]:
+    """As it comes from a topic."""
+    original = Original(topic="t", partition=PARTITION, offset=0, key=b"", value=b"", headers=[])
+    return Received(message, "t", PARTITION, 0, None, original)
+
+
+def _due(deadline: Deadline, attempts: int) -> Due:
+    return Due(deadline.id, deadline.shard, deadline.due_at, {}, deadline.revision, attempts)
+
+
+def _content(message: Message) -> str:
+    return message.model_dump_json(exclude={"detected_at"})
+
+
+@pytest.fixture
+def life(new_story: Callable[..., Any]) -> list[TicketEvent | NotificationDelivered]:
+    """Everything that happens to one ticket in two days; the acknowledgement comes late, the resolution pauses."""
+    story = new_story()
+    story.opening(reviewed=False)
+    story.delivered(20)
+    story.then(TicketCustomerAwaited, 60)
+    story.then(TicketResumed, 200)
+    story.then(TicketAnswered, 2 * 24 * 60 + 30)
+    story.delivered(2 * 24 * 60 + 31, Moment.ANSWERED)
+    story.then(TicketResolved, 6 * 24 * 60)
+    events: list[TicketEvent | NotificationDelivered] = story.events
+    return events
+
+
+async def live(world: World, life: list[TicketEvent | NotificationDelivered]) -> None:
+    """Let the ticket live, time and all."""
+    opening, later = life[:3], life[3:]
+    await world.deliver(*opening)
+    for event in later:
+        await world.pass_time(event.ce_time)
+        await world.deliver(event)
+    await world.pass_time(later[-1].ce_time + timedelta(days=30))
+
+
+async def test_any_crash_is_made_good(life: list[TicketEvent | NotificationDelivered]) -> None:
+    """Whichever step a process dies at, the same facts come out, and nothing stays armed."""
+    quiet = World()
+    await live(quiet, life)
+    facts = quiet.distinct()
+    assert len(facts) > 15
+    for crash_at in range(1, quiet.steps + 1):
+        world = World()
+        world.crash_at = crash_at
+        await live(world, life)
+        assert world.distinct() == facts, f"a crash at step {crash_at}"
+        assert not world.armed
+
+
+async def test_breaches_stand_on_both_topics(life: list[TicketEvent | NotificationDelivered]) -> None:
+    """Every breach is on `sla-breached`, and nothing else is."""
+    world = World()
+    await live(world, life)
+    on_own = [o.message for o in world.published if o.topic.name == "sla-breached"]
+    assert {type(m) for m in on_own} == {SlaBreached}
+    breaches = [o.message.ce_id for o in world.published if isinstance(o.message, SlaBreached)]
+    assert len(breaches) == 2 * len(on_own)
+
+
+async def test_redelivery_of_everything_tells_the_same(life: list[TicketEvent | NotificationDelivered]) -> None:
+    """All events again give facts that were told before, and no others; deadlines stay as they are."""
+    world = World()
+    await live(world, life[:5])
+    before, armed = world.distinct(), dict(world.armed)
+    world.published.clear()
+    await world.deliver(*life[:5])
+    again = world.distinct()
+    assert again
+    assert again.items() <= before.items()
+    assert {i: d.due_at for i, d in world.armed.items()} == {i: d.due_at for i, d in armed.items()}
+
+
+async def test_two_workers_that_meet(life: list[TicketEvent | NotificationDelivered]) -> None:
+    """Who finds the clocks changed decides again from what the other has saved, and tells it once."""
+    quiet, world = World(), World()
+    for each in (quiet, world):
+        await each.deliver(*life[:3])
+        each.now = life[3].ce_time + timedelta(minutes=1)
+
+    async def meanwhile() -> None:
+        deadline = next(iter(world.armed.values()))
+        await world.process().on_due([_due(deadline, 0)])
+
+    world.meanwhile = meanwhile
+    await world.deliver(life[3])
+    await quiet.pass_time(quiet.now)
+    await quiet.deliver(life[3])
+    assert world.conflicts == 1
+    assert world.distinct() == quiet.distinct()
+
+
+async def test_a_gap_is_counted_and_does_not_stop(life: list[TicketEvent | NotificationDelivered]) -> None:
+    """An event that comes before an earlier one is applied all the same."""
+    world = World()
+    await world.deliver(life[0])
+    await world.deliver(life[2])
+    assert world.gaps == 1
+    assert world.documents[life[0].ticket_id]["sequence"] == 3
+
+
+async def test_a_deadline_that_can_wait_is_not_moved(life: list[TicketEvent | NotificationDelivered]) -> None:
+    """A later next step leaves the deadline where it is, and it comes once in vain."""
+    world = World()
+    await world.deliver(*life[:3])
+    (before,) = world.armed.values()
+    await world.deliver(life[3].model_copy(update={"at": life[0].ce_time + timedelta(minutes=1)}))
+    (after,) = world.armed.values()
+    assert after is before
+    published = len(world.published)
+    await world.pass_time(before.due_at)
+    (moved,) = world.armed.values()
+    assert moved.due_at > before.due_at
+    assert len(world.published) == published
