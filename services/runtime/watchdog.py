@@ -16,6 +16,7 @@ from typing import Final
 from services.runtime.ledger import Place
 from services.runtime.logging import get_logger
 from services.runtime.metrics import ConsumingMetrics
+from services.runtime.readiness import Readiness
 
 log = get_logger(__name__)
 
@@ -60,6 +61,7 @@ class Watchdog:
         backlog: Callable[[], Awaitable[Mapping[Place, int]]],
         kafka: str,
         metrics: ConsumingMetrics,
+        readiness: Readiness,
         end: Callable[[int], None] = os._exit,
     ) -> None:
         """A watchdog that is not started.
@@ -71,6 +73,7 @@ class Watchdog:
             backlog: messages that wait, by partition; may raise when Kafka is away.
             kafka: bootstrap servers, to tell a Kafka that is away from a consumer that hangs.
             metrics: gets the backlog.
+            readiness: gets the condition `kafka`.
             end: ends the process with this code.
         """
         self._stall_s_max = stall_s_max
@@ -79,6 +82,7 @@ class Watchdog:
         self._backlog = backlog
         self._kafka = kafka
         self._metrics = metrics
+        self._readiness = readiness
         self._end = end
         self._stall = Stall(now_s=time.monotonic())
         self._stopped = threading.Event()
@@ -112,6 +116,7 @@ class Watchdog:
                     by_topic[topic] = by_topic.get(topic, 0) + count
                 for topic, count in by_topic.items():
                     self._metrics.backlog.labels(topic=topic).set(count)
+            self._readiness.set("kafka", not away, f"Kafka at {self._kafka} does not answer")
             self._stall.observe(
                 now_s=time.monotonic(),
                 finished=self._read_finished(),

@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from logging import Filter, LogRecord, getLogger
 from typing import Final, Protocol, runtime_checkable
 
 import uvicorn
@@ -30,6 +31,8 @@ EXIT_CRASHED: Final = 1
 EXIT_WRONG_SETTINGS: Final = 2
 EXIT_STOP_TOO_SLOW: Final = 75
 """EX_TEMPFAIL of sysexits.h."""
+
+_CALM_S: Final = 10.0
 
 log = logging.get_logger(__name__)
 
@@ -71,6 +74,8 @@ def run(
         app: the service's own HTTP surface; `/healthz`, `/readyz` and `/metrics` are added to it.
     """
     logging.configure(service=settings.SERVICE, level=settings.log_level, fmt=settings.log_format)
+    for handler in getLogger().handlers:
+        handler.addFilter(_Calm())
     surface = app or FastAPI(title=settings.SERVICE)
     surface.include_router(health_routes(readiness, registry))
     listener = _listen(settings.http_host, settings.http_port)
@@ -156,6 +161,7 @@ class _Process:
                     backlog=part.backlog,
                     kafka=self._settings.kafka,
                     metrics=part.metrics,
+                    readiness=self._readiness,
                 )
                 self._started.append(watchdog)
                 await watchdog.start()
@@ -180,6 +186,24 @@ class _Process:
             self._last_resort = threading.Timer(self._settings.stop_s_max - 0.5, _exit, (code,))
             self._last_resort.daemon = True
             self._last_resort.start()
+
+
+class _Calm(Filter):
+    """Lets each place in aiokafka speak once in ten seconds; while Kafka is away it would tell so 20 times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._silent_until: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: LogRecord) -> bool:
+        """Whether the record is written."""
+        if not record.name.startswith("aiokafka"):
+            return True
+        place = (record.name, record.lineno)
+        if record.created < self._silent_until.get(place, 0.0):
+            return False
+        self._silent_until[place] = record.created + _CALM_S
+        return True
 
 
 class _Server(uvicorn.Server):
