@@ -1,5 +1,6 @@
 """Wires the intake together: the only place that knows which part is which."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import anyio
+import stamina
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CollectorRegistry
@@ -90,6 +92,7 @@ def main() -> None:
     parts: Sequence[Part] = (
         producer,
         Watch(readiness, checks),
+        Indexes(rejected),
         LastRequests(world.traffic, seconds_max=settings.stop_s_max - STOP_SLACK_S),
     )
     app = surface(settings, world, IntakeMetrics(registry))
@@ -182,6 +185,29 @@ class KafkaPublisher:
                 await self._producer.publish(messages)
         except (PublishFailed, TimeoutError) as error:
             raise Unavailable("Kafka does not answer") from error
+
+
+class Indexes:
+    """Sees to it that old rejected complaints go; waits in the background for a database that is away."""
+
+    def __init__(self, rejected: MongoRejectedStore) -> None:
+        self._rejected = rejected
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._prepare(), name="indexes")
+
+    async def stop(self) -> None:
+        """Leave it."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _prepare(self) -> None:
+        async for attempt in stamina.retry_context(on=mongo.UNAVAILABLE, attempts=None, timeout=None):
+            with attempt:
+                await self._rejected.prepare()
 
 
 class LastRequests:

@@ -156,6 +156,15 @@ async def test_evidence_comes_back_as_it_went_in(evidence_store: EvidenceStore) 
     assert await evidence_store.missing([there.evidence_id, absent]) == {absent}
 
 
+async def test_old_refused_complaints_are_set_to_go(database: mongo.Database) -> None:
+    """By an index that may be made again at every start."""
+    store = MongoRejectedStore(database, timeout_s=5, kept_s=3600)
+    await store.prepare()
+    await store.prepare()
+    indexes = await database["rejected"].index_information()
+    assert any(index.get("expireAfterSeconds") == 3600 for index in indexes.values())
+
+
 async def test_evidence_rests_sealed(database: mongo.Database, keyring: Keyring) -> None:
     """Nothing of it can be read in the database."""
     store = GridFsEvidenceStore(database, keyring, timeout_s=10)
