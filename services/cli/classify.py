@@ -70,7 +70,7 @@ def _answers(lines: BinaryIO) -> Iterator[tuple[bytes, bool, float]]:
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--timing", is_flag=True, help="Also say on standard error what a text took on average.")
 def classify(file: BinaryIO, *, timing: bool) -> None:
-    r"""Classify complaint texts: JSON lines in (FILE, or standard input), JSON lines out in the same order.
+    """Classify complaint texts: JSON lines in (FILE, or standard input), JSON lines out in the same order.
 
     \b
     In:   {"text": "...", "subject": "...", "remedy": "..."}    only text is needed
@@ -85,7 +85,7 @@ def classify(file: BinaryIO, *, timing: bool) -> None:
 
     \b
     Example:  echo '{"text": "显示已签收，但是我没有收到"}' | amends classify
-    """
+    """  # noqa: D301  # a real backspace is how click is told to keep lines as written
     classify_text("")  # reads the word lists, so that they are not counted as the first text's time
     failed, spent_s, count = False, 0.0, 0
     for answer, good, took_s in _answers(file):
