@@ -141,6 +141,7 @@ def main() -> None:
         linger_s=settings.sla_linger_s,
     )
     foundation.ownership = consumption.ownership
+    consumption.ownership.on_change(clocks.forget)
     firing = Firing(deadlines, handlers.on_due, consumption.ownership)
     parts: list[worker.Part] = [producer, foundation, consumption, firing]
     worker.run(settings, parts, readiness=readiness, registry=registry)

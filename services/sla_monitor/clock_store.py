@@ -6,6 +6,7 @@ which a redelivery tells the same ones again.
 """
 
 import itertools
+from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +20,8 @@ from schemas.topics import SLA_FACTS
 from services.runtime.mongo import Database, duplicate_indexes
 from services.sla_monitor.ticket_sla import TicketSla
 
+_RECENT_MAX: Final = 5_000
+"""Tickets kept in memory after they were saved, about 25 MB: the next event of a ticket often comes soon."""
 _TYPES: Final = {fact.ce_type(): fact for fact in SLA_FACTS}
 
 
@@ -62,22 +65,42 @@ class ClockStore:
     """Loads and saves in bulk."""
 
     def __init__(self, database: Database) -> None:
+        self._recent: OrderedDict[UUID, Stored] = OrderedDict()
         self._clocks = database["clocks"]
         self._process = uuid4().hex[:12]
         self._saves = itertools.count()
 
-    async def load(self, tickets: Collection[UUID]) -> dict[UUID, Stored]:
-        """The clocks of those tickets that have any, without the facts told."""
-        found = await self._clocks.find({"_id": {"$in": [str(t) for t in tickets]}}, {"facts": 0}).to_list(None)
-        loaded = (Stored(TicketSla.from_doc(d), d["revision"], d.get("armed")) for d in found)
-        return {stored.sla.ticket_id: stored for stored in loaded}
+    async def load(self, tickets: Collection[UUID], *, fresh: bool) -> dict[UUID, Stored]:
+        """The clocks of those tickets that have any, without the facts told.
+
+        Unless `fresh`, they may be what this process saved last and another has changed since; `save` then refuses.
+        """
+        loaded = {} if fresh else {t: self._recent[t] for t in tickets if t in self._recent}
+        if missing := [str(t) for t in tickets if t not in loaded]:
+            found = await self._clocks.find({"_id": {"$in": missing}}, {"facts": 0}).to_list(None)
+            for d in found:
+                stored = Stored(TicketSla.from_doc(d), d["revision"], d.get("armed"))
+                loaded[stored.sla.ticket_id] = stored
+        return loaded
+
+    def forget(self) -> None:
+        """Others may change what this process had to itself so far: partitions have moved."""
+        self._recent.clear()
 
     async def save(self, changes: Sequence[Change]) -> set[UUID]:
         """Save all whose ticket is as it was when the change was computed; gives those tickets that were not."""
         saved_by = f"{self._process}:{next(self._saves)}"
+        for change in changes:
+            self._recent.pop(change.sla.ticket_id, None)
         first = [c for c in changes if c.before is None]
         later = [c for c in changes if c.before is not None]
-        return await self._insert(first, saved_by) | await self._update(later, saved_by)
+        lost = await self._insert(first, saved_by) | await self._update(later, saved_by)
+        for c in changes:
+            if c.sla.ticket_id not in lost:
+                self._recent[c.sla.ticket_id] = Stored(c.sla, c.revision, c.armed)
+        while len(self._recent) > _RECENT_MAX:
+            self._recent.popitem(last=False)
+        return lost
 
     async def told(self, causes: dict[UUID, set[str]]) -> dict[UUID, list[SlaFact]]:
         """What was told of each ticket because of these causes, in the order it was told."""

@@ -36,8 +36,8 @@ DEADLINE_PREFIX = "sla:"
 class Clocks(Protocol):
     """The clocks of all tickets."""
 
-    async def load(self, tickets: Collection[UUID]) -> dict[UUID, Stored]:
-        """By ticket, where there are any."""
+    async def load(self, tickets: Collection[UUID], *, fresh: bool) -> dict[UUID, Stored]:
+        """By ticket, where there are any; unless `fresh`, perhaps older than what is stored, which `save` notices."""
 
     async def save(self, changes: Sequence[Change]) -> set[UUID]:
         """Gives the tickets that were changed by another meanwhile."""
@@ -126,7 +126,7 @@ class SlaMonitor:
                 pending[received.message.ce_subject].append(received)
         while pending:
             work = _Work()
-            stored = await self._clocks.load(pending)
+            stored = await self._clocks.load(pending, fresh=False)
             for ticket, messages in pending.items():
                 self._decide(ticket, messages, stored.get(ticket), work)
             lost = await self._finish(work)
@@ -138,7 +138,8 @@ class SlaMonitor:
         pending = {UUID(d.id.removeprefix(DEADLINE_PREFIX)): d for d in due}
         while pending:
             work = _Work()
-            stored = await self._clocks.load(pending)
+            # What is found unchanged is armed again without a save, which would notice that it is old.
+            stored = await self._clocks.load(pending, fresh=True)
             now = self._now()
             for ticket, deadline in pending.items():
                 if ticket in stored:

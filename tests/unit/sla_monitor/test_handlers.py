@@ -67,7 +67,7 @@ class World:
 
     # Clocks
 
-    async def load(self, tickets: Collection[UUID]) -> dict[UUID, Stored]:
+    async def load(self, tickets: Collection[UUID], *, fresh: bool) -> dict[UUID, Stored]:
         there = {t: self.documents[t] for t in tickets if t in self.documents}
         return {t: Stored(TicketSla.from_doc(d), d["revision"], d["armed"]) for t, d in there.items()}
 
