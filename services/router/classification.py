@@ -22,6 +22,7 @@ __all__ = ["classify", "extract", "vocabulary"]
 _FULL_WIDTH: Final = re.compile("[０-９Ａ-Ｚａ-ｚ]")
 # Quotation marks stand between the words of a phrase: it "says" delivered.
 _QUOTES: Final = {ord("’"): "'", ord("‘"): "'"} | dict.fromkeys(map(ord, '"“”「」『』'))
+_QUOTED: Final = re.compile('[’‘"“”「」『』]')
 _NO_FACTS: Final = Facts()
 _DEFAULTS: Final = ClassifierPolicy()
 # Under this margin between the two best categories the words leave it open, and the trained model is asked.
@@ -54,7 +55,9 @@ def _normal(text: str) -> str:
     """Full-width letters and digits become plain ones; case is dropped; quotation marks go."""
     if _FULL_WIDTH.search(text):
         text = unicodedata.normalize("NFKC", text)
-    return text.translate(_QUOTES).lower()
+    if _QUOTED.search(text):
+        text = text.translate(_QUOTES)
+    return text.lower()
 
 
 def classify(
