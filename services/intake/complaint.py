@@ -24,7 +24,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainValidator,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
@@ -158,7 +157,7 @@ PLAIN: Final = AfterValidator(_plain)
 Code = Annotated[str, Field(pattern=_CODE)]
 Moment = Annotated[
     datetime,
-    PlainValidator(_moment),
+    BeforeValidator(_moment),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-22T09:30:00+08:00"]}),
 ]
 Waybill = Annotated[str, BeforeValidator(_upper), Field(pattern=r"^[A-Z0-9][A-Z0-9-]{4,39}$")]

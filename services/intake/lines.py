@@ -202,12 +202,13 @@ class CsvLines:
             return Line(number, raw, problem=problem("", "not_utf8", details={"position": "1"}))
         if self._columns is None:
             self._delimiter = max(",;\t", key=text.count)
-            self._columns = [_path(name) for name in next(csv.reader([text], delimiter=self._delimiter))]
-            return None
         try:
-            cells = next(csv.reader([text], delimiter=self._delimiter, strict=True))
+            cells = next(csv.reader([text], delimiter=self._delimiter, strict=True), [])
         except csv.Error:
             return Line(number, raw, problem=problem("", "quote_open"))
+        if self._columns is None:
+            self._columns = [_path(name) for name in cells]
+            return None
         if len(cells) != len(self._columns):
             counted = {"found": len(cells), "expected": len(self._columns)}
             return Line(number, raw, problem=problem("", "columns_differ", details=counted))
