@@ -1,6 +1,7 @@
 """Wiring of the notifier: the only place that knows every part."""
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -213,6 +214,8 @@ def parts(settings: NotifierSettings, *, readiness: Readiness, registry: Collect
 def main() -> None:
     """Run the notifier until it is told to stop. Never returns."""
     settings = load(NotifierSettings)
+    # Its lines at info name every question to a provider.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     registry, readiness = CollectorRegistry(), Readiness()
     worker.run(
         settings,

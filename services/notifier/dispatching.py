@@ -131,6 +131,11 @@ def deadline_id(note: UUID) -> str:
     return f"{SERVICE}:{note}"
 
 
+def promise_id(note: UUID) -> str:
+    """The deadline of a confirmation that has no record yet, because its clock has not started."""
+    return f"{SERVICE}:{note}:promise"
+
+
 def shard_of(routing_key: str, partitions: int) -> str:
     """Whose it is."""
     return f"{SERVICE}:{partition_for(routing_key, partitions)}"
@@ -162,11 +167,10 @@ class Dispatcher:
         for wave in waves:
             await self._in_chunks(self._take_in, wave)
 
-    async def take_up(self, ids: Sequence[UUID]) -> set[UUID]:
-        """See to messages whose time has come, or that were met again. Gives the ids that are not known."""
+    async def take_up(self, ids: Sequence[UUID]) -> None:
+        """See to messages whose time has come."""
         known = await self._means.store.load(ids)
         await self._in_chunks(self._see_to, list(known.values()))
-        return set(ids) - known.keys()
 
     def marked(self, provider_id: str) -> asyncio.Event | None:
         """Set when the message that a provider calls so is marked; None when it is not being sent here."""
@@ -246,7 +250,8 @@ class Dispatcher:
 
     async def _claim_and_send(self, notes: list[Notification]) -> None:
         means, now = self._means, self._means.now()
-        told = {n.id: marks(n) for n in notes}
+        # Of one that was cut off nothing may have been told.
+        told = {n.id: marks(n) for n in notes if n.state is not State.CLAIMED}
         ask: set[UUID] = set()
         late: set[UUID] = set()
         for note in notes:

@@ -6,9 +6,10 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from schemas import sla
+from schemas.codes import Moment
 from schemas.events import TicketEvent
 from schemas.message import Message
-from services.notifier.dispatching import Alarm, Dispatcher, deadline_id, shard_of
+from services.notifier.dispatching import Alarm, Dispatcher, promise_id, shard_of
 from services.notifier.moments import Addressee, Notice, UnknownTicket, confirm_now, confirmation_id, fold
 from services.notifier.policy import NotificationPolicy
 from services.notifier.schedule.now import Now
@@ -52,6 +53,7 @@ class Notifier:
         """Take in a batch, write what is to be written, and only then remember that it was taken in."""
         relevant = [r for r in batch if self._is_relevant(r.message)]
         known = await self._addressees.load({r.message.ce_subject for r in relevant})
+        awaited = {confirmation_id(who) for who in known.values() if who.awaits_promise}
         notices: list[tuple[Notice, str | None]] = []
         refusals: list[Refusal] = []
         changed: dict[UUID, Addressee] = {}
@@ -71,14 +73,17 @@ class Notifier:
                 awaiting[ticket] = who
         await self._await_promises([who for who in awaiting.values() if who.awaits_promise])
         await self._dispatcher.take_in(notices)
+        # Of those that were confirmed now and not at once, the deadline is still there.
+        kept = {notice.id for notice, _ in notices if notice.moment is Moment.RECEIVED}
+        await self._alarm.cancel({promise_id(note): 0 for note in kept & awaited})
         await self._addressees.save(list(changed.values()))
         return refusals
 
     async def on_due(self, dues: Sequence[Due]) -> None:
         """See to messages whose time has come. One without a record is a confirmation whose clock did not start."""
-        tickets = {UUID(d.id.partition(":")[2]): UUID(d.payload["ticket"]) for d in dues}
-        missing = await self._dispatcher.take_up(list(tickets))
-        owed = await self._addressees.load({tickets[note] for note in missing})
+        promises = {UUID(d.payload["ticket"]) for d in dues if d.id.endswith(":promise")}
+        await self._dispatcher.take_up([UUID(d.id.split(":")[1]) for d in dues if not d.id.endswith(":promise")])
+        owed = await self._addressees.load(promises)
         # Not remembered in the addressee, whose only writer is the owner of its partition: if the clock starts after
         # all, the same notice comes again, and is found to be done.
         await self._dispatcher.take_in([(n, None) for who in owed.values() for n in confirm_now(who, self._policy)])
@@ -99,7 +104,7 @@ class Notifier:
             await self._alarm.arm(
                 [
                     Deadline(
-                        id=deadline_id(confirmation_id(who)),
+                        id=promise_id(confirmation_id(who)),
                         shard=shard_of(who.routing_key, self._partitions),
                         due_at=due_at,
                         payload={"ticket": str(who.ticket_id)},

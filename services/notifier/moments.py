@@ -63,11 +63,11 @@ class Notice:
     severity: Severity
     facts: Mapping[str, Any]
     """What the text may say: codes, numbers and aware times under the names that templates declare."""
+    id: UUID = field(init=False)
+    """The same whenever and wherever the occasion is met."""
 
-    @property
-    def id(self) -> UUID:
-        """The same whenever and wherever the occasion is met."""
-        return ids.notification_id(self.ticket_id, self.moment, str(self.occasion))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", ids.notification_id(self.ticket_id, self.moment, str(self.occasion)))
 
 
 @dataclass(slots=True)

@@ -58,6 +58,8 @@ class MongoNotificationStore:
     async def create_indexes(self) -> None:
         """May be called by every process at every start."""
         await self._notes.create_index("provider_ids", sparse=True)
+        # A receipt of a message that nobody knows is forgotten after a week.
+        await self._receipts.create_index("at", expireAfterSeconds=604_800)
         await self._notes.create_index([("recipient", 1), ("counted_at", 1)], sparse=True)
 
     async def insert(self, notes: Sequence[Notification]) -> set[UUID]:

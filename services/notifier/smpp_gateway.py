@@ -7,6 +7,7 @@ appendix B (the text form).
 import asyncio
 import contextlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -41,6 +42,7 @@ _MESSAGE_STATE: Final = 0x0427
 
 _AGAIN: Final = {0x58: "throttled", 0x14: "queue_full"}
 """ESME_RTHROTTLED, ESME_RMSGQFUL: the provider wants us slower."""
+_WORTH_WAITING: Final = frozenset({*_AGAIN.values(), "provider_unreachable"})
 _NEVER: Final = {
     0x01: "text_too_long",
     0x0B: "no_such_number",
@@ -118,41 +120,47 @@ class SmppGateway:
 
     async def send(self, envelope: Envelope) -> Outcome:
         """See `Gateway`. All segments go at once; what is sent again goes whole, under the same reference."""
-        reference = envelope.notification_id.int & 0xFF
         try:
-            parts = segments(envelope.rendered.text, reference=reference)
+            parts = segments(envelope.rendered.text, reference=envelope.notification_id.int & 0xFF)
         except TextTooLong:
             return Refused("text_too_long")
-        outcomes = await asyncio.gather(*(self._submit(envelope, part) for part in parts))
-        for kind in (Refused, Unsure, Later):
-            if worst := next((o for o in outcomes if isinstance(o, kind)), None):
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._account.patience_s
+        outcomes: dict[int, Outcome] = {}
+        while True:
+            session = await self._session_by(until)
+            if session is None:
+                return Later("provider_unreachable") if not outcomes else _worst(outcomes.values())
+            await self._pace()
+            waiting = [
+                (number, await self._submit(session, envelope, part))
+                for number, part in enumerate(parts)
+                if not isinstance(outcomes.get(number), Taken)
+            ]
+            never_sent = False
+            for number, answer in waiting:
+                try:
+                    outcomes[number] = self._read(await answer)
+                except NeverSent:
+                    never_sent, outcomes[number] = True, Later("provider_unreachable")
+                except SessionEnded:
+                    outcomes[number] = Unsure()
+            worst = _worst(outcomes.values())
+            if not isinstance(worst, Later) or worst.why not in _WORTH_WAITING or loop.time() >= until:
                 return worst
-        return Taken(tuple(id_ for o in outcomes if isinstance(o, Taken) for id_ in o.provider_ids))
+            if never_sent:  # The session has just ended; another one comes.
+                await asyncio.sleep(_PAUSE_FIRST_S)
 
     async def lookup(self, notification_id: UUID) -> Taken | NotTaken | Unanswerable:
         """See `Gateway`."""
         return await self._lookup.find(notification_id, self.channel)
 
-    async def _submit(self, envelope: Envelope, segment: Segment) -> Outcome:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._account.patience_s
-        while True:
-            async with self._window:
-                session = await self._session_by(until)
-                if session is None:
-                    return Later("provider_unreachable")
-                await self._pace()
-                try:
-                    answer = await session.submit(lambda number: self._pdu(envelope, segment, number))
-                except NeverSent:
-                    # The session has just ended; another one comes.
-                    await asyncio.sleep(_PAUSE_FIRST_S)
-                    continue
-                except SessionEnded:
-                    return Unsure()
-            outcome = self._read(answer)
-            if not isinstance(outcome, Later) or answer.status not in _AGAIN or loop.time() >= until:
-                return outcome
+    async def _submit(self, session: SmppSession, envelope: Envelope, segment: Segment) -> asyncio.Future[Answer]:
+        """Submit one segment as soon as the window has room."""
+        await self._window.acquire()
+        answer = session.submit(lambda number: self._pdu(envelope, segment, number))
+        answer.add_done_callback(lambda _: self._window.release())
+        return answer
 
     def _read(self, answer: Answer) -> Outcome:
         if answer.status == 0:
@@ -176,7 +184,7 @@ class SmppGateway:
 
     async def _pace(self) -> None:
         loop = asyncio.get_running_loop()
-        while (left := self._paused_until - loop.time()) > 0:
+        while (left := self._paused_until - loop.time()) > 0:  # noqa: ASYNC110 - the pause may be made longer meanwhile
             await asyncio.sleep(left)
 
     async def _session_by(self, until: float) -> SmppSession | None:
@@ -244,6 +252,15 @@ class SmppGateway:
         receipt = read_receipt(pdu)
         if receipt is not None:
             await self._on_receipt(receipt)
+
+
+def _worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """What holds of a text, given what holds of its segments."""
+    every = list(outcomes)
+    for kind in (Refused, Unsure, Later):
+        if worst := next((o for o in every if isinstance(o, kind)), None):
+            return worst
+    return Taken(tuple(id_ for o in every if isinstance(o, Taken) for id_ in o.provider_ids))
 
 
 def read_receipt(pdu: smpp34.DeliverSm) -> Receipt | None:

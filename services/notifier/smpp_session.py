@@ -31,6 +31,8 @@ _INTERFACE_VERSION: Final = 0x34
 _INVALID_COMMAND: Final = 0x03
 _TRY_AGAIN: Final = 0x64
 """ESME_RX_T_APPN: a passing fault of the receiver; the provider sends the PDU again."""
+_TICK_S: Final = 0.5
+"""How often it is looked whether an answer is overdue."""
 _PDU_BYTES_MAX: Final = 1 << 20
 
 
@@ -73,7 +75,9 @@ class SmppSession(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._sequence = 0
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._waiting: dict[int, tuple[float, asyncio.Future[Answer]]] = {}
+        """By sequence number, oldest first: until when an answer is waited for, and who waits."""
+        self._unwritten = bytearray()
         self._tasks: set[asyncio.Task[None]] = set()
         self._heard_at = self._loop.time()
         self.ended = asyncio.Event()
@@ -114,14 +118,13 @@ class SmppSession(asyncio.Protocol):
             raise BindRefused(f"bind_transceiver was answered with status 0x{answer.status:08x}")
         return session
 
-    async def submit(self, make: Callable[[int], smpp34.SubmitSm]) -> Answer:
-        """Submit what `make` makes of a sequence number, and wait for the answer.
+    def submit(self, make: Callable[[int], smpp34.SubmitSm]) -> asyncio.Future[Answer]:
+        """Submit what `make` makes of a sequence number, and give what to wait for.
 
-        Raises:
-            SessionEnded: there was none; the message may have been taken.
+        The answer may be the exception `NeverSent`, or `SessionEnded`: then it may have been taken.
         """
         sequence = self._next()
-        return await self._send(sequence, make(sequence).encode())
+        return self._send(sequence, make(sequence).encode())
 
     async def request(self, command: int, body: bytes = b"") -> Answer:
         """Send a PDU and wait for the answer.
@@ -130,20 +133,27 @@ class SmppSession(asyncio.Protocol):
             SessionEnded: there was none.
         """
         sequence = self._next()
-        return await self._send(sequence, _HEADER.pack(_HEADER.size + len(body), command, 0, sequence) + body)
+        pdu = _HEADER.pack(_HEADER.size + len(body), command, 0, sequence) + body
+        try:
+            return await asyncio.wait_for(self._send(sequence, pdu), self._answer_s_max)
+        except TimeoutError:
+            raise SessionEnded(f"no answer for {self._answer_s_max:.0f} s") from None
 
     async def keep_alive(self, every_s: float) -> None:
         """Ask the peer whether it is there whenever nothing was heard for so long; end the session if it is not."""
+        asked: asyncio.Future[Answer] | None = None
         while not self.ended.is_set():
-            silent_s = self._loop.time() - self._heard_at
-            if silent_s >= every_s:
-                try:
-                    await self.request(_ENQUIRE_LINK)
-                except SessionEnded:
+            now = self._loop.time()
+            self._give_up(now)
+            if asked is not None and asked.done():
+                if asked.exception():
                     self.abort()
                     return
-                silent_s = 0.0
-            await asyncio.sleep(every_s - silent_s)
+                asked = None
+            if asked is None and now - self._heard_at >= every_s:
+                sequence = self._next()
+                asked = self._send(sequence, _HEADER.pack(_HEADER.size, _ENQUIRE_LINK, 0, sequence))
+            await asyncio.sleep(min(every_s, _TICK_S))
 
     async def unbind(self) -> None:
         """Take leave, waiting no longer than a second for the answer."""
@@ -189,7 +199,7 @@ class SmppSession(asyncio.Protocol):
     def _receive(self, pdu: bytes) -> None:
         _, command, status, sequence = _HEADER.unpack_from(pdu)
         if command & _RESPONSE:
-            future = self._waiting.pop(sequence, None)
+            _, future = self._waiting.pop(sequence, (0.0, None))
             if future and not future.done():
                 future.set_result(Answer(status or (_INVALID_COMMAND if command == _GENERIC_NACK else 0), pdu[16:]))
         elif command == _DELIVER_SM:
@@ -218,30 +228,38 @@ class SmppSession(asyncio.Protocol):
             status = _TRY_AGAIN
         self._answer(_DELIVER_SM, sequence, status=status, body=b"\0")
 
-    async def _send(self, sequence: int, pdu: bytes) -> Answer:
-        if self.ended.is_set():
-            raise NeverSent("the session is over")
+    def _send(self, sequence: int, pdu: bytes) -> asyncio.Future[Answer]:
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self._waiting[sequence] = future
+        if self.ended.is_set():
+            future.set_exception(NeverSent("the session is over"))
+            return future
+        self._waiting[sequence] = (self._loop.time() + self._answer_s_max, future)
         self._write(pdu)
-        timer = self._loop.call_later(self._answer_s_max, self._give_up, sequence)
-        try:
-            return await future
-        finally:
-            timer.cancel()
-            self._waiting.pop(sequence, None)
+        return future
 
-    def _give_up(self, sequence: int) -> None:
-        future = self._waiting.pop(sequence, None)
-        if future and not future.done():
-            future.set_exception(SessionEnded(f"no answer for {self._answer_s_max:.0f} s"))
+    def _give_up(self, now: float) -> None:
+        """No longer wait for answers that are overdue."""
+        while self._waiting:
+            sequence, (until, future) = next(iter(self._waiting.items()))
+            if until > now:
+                return
+            del self._waiting[sequence]
+            if not future.done():
+                future.set_exception(SessionEnded(f"no answer for {self._answer_s_max:.0f} s"))
 
     def _answer(self, command: int, sequence: int, *, status: int = 0, body: bytes = b"") -> None:
         self._write(_HEADER.pack(_HEADER.size + len(body), command | _RESPONSE, status, sequence) + body)
 
     def _write(self, pdu: bytes) -> None:
+        # What is written in one turn of the loop goes in one system call.
+        if not self._unwritten:
+            self._loop.call_soon(self._flush)
+        self._unwritten += pdu
+
+    def _flush(self) -> None:
         if self._transport and not self._transport.is_closing():
-            self._transport.write(pdu)
+            self._transport.write(bytes(self._unwritten))
+        self._unwritten.clear()
 
     def _next(self) -> int:
         self._sequence = self._sequence % 0x7FFFFFFE + 1
@@ -249,7 +267,7 @@ class SmppSession(asyncio.Protocol):
 
     def _end(self) -> None:
         self.ended.set()
-        for future in self._waiting.values():
+        for _, future in self._waiting.values():
             if not future.done():
                 future.set_exception(SessionEnded("the connection broke"))
         self._waiting.clear()

@@ -3,6 +3,7 @@
 Alphabet and escapes: 3GPP TS 23.038 section 6.2.1. Header of a part: 3GPP TS 23.040 section 9.2.3.24.1.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,16 +14,18 @@ UCS2: Final = 8
 HAS_HEADER: Final = 0x40
 """`esm_class` of a segment that begins with a user data header."""
 
-_BASIC: Final = {
-    character: code
-    for code, character in enumerate(
-        "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
-        "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà",
-    )
-    if character != "\x1b"
-}
-_EXTENSION: Final = dict(zip("\f^{}\\[~]|€", b"\x0a\x14\x28\x29\x2f\x3c\x3d\x3e\x40\x65", strict=True))
+_ALPHABET: Final = (
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_EXTENSION: Final = dict(zip("\f^{}\\[~]|€", "\x0a\x14\x28\x29\x2f\x3c\x3d\x3e\x40\x65", strict=True))
+_CODES: Final = str.maketrans(
+    {c: chr(code) for code, c in enumerate(_ALPHABET) if c != "\x1b"} | {c: f"\x1b{x}" for c, x in _EXTENSION.items()},
+)
+"""Each character as its septet, or as the escape and a second one."""
+_IN_ALPHABET: Final = re.compile("[" + re.escape(_ALPHABET.replace("\x1b", "") + "".join(_EXTENSION)) + "]*")
 _ESCAPE: Final = 0x1B
+_HIGH_SURROGATE: Final = 0xD8
 _SINGLE: Final = {GSM_7BIT: 160, UCS2: 140}
 _PART: Final = {GSM_7BIT: 153, UCS2: 134}
 """Octets of text; a septet counts as one, because SMPP carries GSM text unpacked."""
@@ -48,10 +51,10 @@ class Segment:
 
 
 def segments(text: str, *, reference: int) -> list[Segment]:
-    """Split a text, in GSM 03.38 when every character is in it, else in UCS-2 (UTF-16BE).
+    r"""Split a text, in GSM 03.38 when every character is in it, else in UCS-2 (UTF-16BE).
 
     Args:
-        text: any characters; line ends as `\\n`.
+        text: any characters; line ends as `\n`.
         reference: 0..255, the same in every part of one text and unlike the last one's to that number.
 
     An escape and its character, and the halves of a surrogate pair, stay in one part.
@@ -60,15 +63,14 @@ def segments(text: str, *, reference: int) -> list[Segment]:
         TextTooLong: it has no room in 255 parts.
     """
     plain = text.translate(_PLAIN)
-    units = _septets(plain)
-    coding = GSM_7BIT
-    if units is None:
-        # A lone surrogate is no character: it is shown as the replacement character everywhere.
-        units = [c.encode("utf-16-be", "replace") for c in text.replace("\r", "")]
-        coding = UCS2
-    if sum(map(len, units)) <= _SINGLE[coding]:
-        return [Segment(b"".join(units), coding)]
-    bodies = _packed(units, _PART[coding])
+    if _IN_ALPHABET.fullmatch(plain):
+        coding, octets = GSM_7BIT, plain.translate(_CODES).encode("latin-1")
+    else:
+        # A lone surrogate is no character: it is shown as a question mark.
+        coding, octets = UCS2, text.replace("\r", "").encode("utf-16-be", "replace")
+    if len(octets) <= _SINGLE[coding]:
+        return [Segment(octets, coding)]
+    bodies = _packed(octets, _PART[coding], coding)
     if len(bodies) > PARTS_MAX:
         raise TextTooLong(f"{len(bodies)} segments; at most {PARTS_MAX} can be told apart")
     return [
@@ -77,22 +79,15 @@ def segments(text: str, *, reference: int) -> list[Segment]:
     ]
 
 
-def _septets(text: str) -> list[bytes] | None:
-    units = []
-    for character in text:
-        if (code := _BASIC.get(character)) is not None:
-            units.append(bytes((code,)))
-        elif (code := _EXTENSION.get(character)) is not None:
-            units.append(bytes((_ESCAPE, code)))
-        else:
-            return None
-    return units
-
-
-def _packed(units: list[bytes], room: int) -> list[bytes]:
-    bodies = [bytearray()]
-    for unit in units:
-        if len(bodies[-1]) + len(unit) > room:
-            bodies.append(bytearray())
-        bodies[-1] += unit
-    return [bytes(body) for body in bodies]
+def _packed(octets: bytes, room: int, coding: int) -> list[bytes]:
+    bodies = []
+    while octets:
+        end = min(room, len(octets))
+        if end < len(octets):
+            if coding == GSM_7BIT and octets[end - 1] == _ESCAPE:
+                end -= 1
+            elif coding == UCS2 and octets[end - 2] & 0xFC == _HIGH_SURROGATE:
+                end -= 2
+        bodies.append(octets[:end])
+        octets = octets[end:]
+    return bodies
