@@ -170,21 +170,29 @@ class _Consumer(driver.Consumer):
         """See `on_buffer_full`."""
 
     async def _drain_messages(self, fetcher: Any) -> None:
-        """Carry what is fetched to the stream, as fast as that takes it. Faust makes two tasks for each record."""
-        queues = [topic.queue for topic in self.app.topics]
+        """Put what is fetched before the stream, as fast as that takes it.
+
+        Faust makes two tasks for each record and takes a lock, because a record may go to many agents that may come
+        and go. Here there is one. A record of a former assignment that gets in is skipped by the stream.
+        """
+        app = self._application
+        (channel,) = app.topics
+        queue = channel.queue
         try:
             while not (self.should_stop or fetcher.should_stop):
                 async for _, message in self.getmany(timeout=1.0):
-                    if any(queue.full() for queue in queues):
-                        await self._wait_for_room(queues)
-                    await self.callback(message)
+                    if queue.full():
+                        await self._wait_for_room(queue)
+                    queue.force_put_nowait(app.create_event(message.key, message.value, message.headers, message))
+                # A fetch that gives records at once, again and again, must not keep all others waiting.
+                await asyncio.sleep(0)
         except (asyncio.CancelledError, ConsumerStoppedError):
             if not self.app.should_stop:
                 raise
 
-    async def _wait_for_room(self, queues: list[Any]) -> None:
+    async def _wait_for_room(self, queue: Any) -> None:
         # To half full and not to the first free place, or a wait would be needed for every record.
-        while any(queue.qsize() > queue.maxsize // 2 for queue in queues) and not self.should_stop:  # noqa: ASYNC110 - the queue has no event for it
+        while queue.qsize() > queue.maxsize // 2 and not self.should_stop:  # noqa: ASYNC110 - the queue has no event for it
             await asyncio.sleep(_JAM_POLL_S)
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002

@@ -228,7 +228,9 @@ async def test_a_producer_that_has_lost_its_sequence_is_replaced(bench: Bench) -
     assert len(await bench.records(topic.name)) == 5
 
 
-async def test_what_is_dropped_while_the_group_rebalances_is_read_again(bench: Bench) -> None:
+async def test_what_is_dropped_while_the_group_rebalances_is_read_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Plain Faust seeks to committed offsets after a rebalance: where there are none, what it dropped is gone."""
     topic = await bench.topic()
     await bench.publish(topic, probes(10))
@@ -251,15 +253,16 @@ async def test_what_is_dropped_while_the_group_rebalances_is_read_again(bench: B
         assert app is not None
         await eventually(lambda: len(log.received) == 11)
         # Some records are taken by Faust and vanish on their way.
-        consume, dropped = app._reader.callback, []
+        (channel,), dropped = app.topics, []
+        put = channel.queue.force_put_nowait
 
-        async def losing(message: Any) -> None:
+        def losing(event: Any) -> None:
             if len(dropped) < 4:
-                dropped.append(message)
+                dropped.append(event)
             else:
-                await consume(message)
+                put(event)
 
-        app._reader.callback = losing
+        monkeypatch.setattr(channel.queue, "force_put_nowait", losing)
         await bench.publish(topic, probes(40, start=11))
         await eventually(lambda: len(log.received) == 51)
     assert len(dropped) == 4
