@@ -7,6 +7,7 @@ What is replaced in faust-streaming 0.15.3, and why:
 - seeking after a rebalance: to the ledger's offsets, because Faust leaves a partition where it is when nothing was ever
   committed, with whatever it had read and dropped gone;
 - remembering what was read, and dropping what comes again: the ledger knows better;
+- the way of a record to the stream: without two tasks and a lock for each, which cost half the throughput;
 - pausing partitions under load: the queue's bound does that, without a second's sleep when all are paused;
 - assignment: by range, so that partition p of every topic has the same owner (Faust's round robin does not);
 - Faust's producer, monitor and web server: not started.
