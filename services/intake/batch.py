@@ -193,6 +193,7 @@ class _Batch:
         )
         for channel, count in Counter(one.channel for one in outcomes if isinstance(one, Accepted)).items():
             self._metrics.accepted.labels(channel=channel.value).inc(count)
+        self._metrics.unavailable.inc(sum(isinstance(one, Unavailable) for one in outcomes))
         return [_answer(line, outcome, self._language) for line, outcome in zip(lines, outcomes, strict=True)]
 
     async def _prepare(self, line: Line) -> Ready | Refused | Unavailable:

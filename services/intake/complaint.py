@@ -46,9 +46,10 @@ HOME_REGION: Final = "CN"
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 _BROKEN: Final = re.compile("[\ud800-\udfff]")
 # Most complainants give a mobile number at home. The library's own pattern knows it 50 times faster than its parser.
-_HOME_MOBILE: Final = re.compile(
-    phonenumbers.PhoneMetadata.metadata_for_region(HOME_REGION).mobile.national_number_pattern
-)
+_HOME: Final = phonenumbers.PhoneMetadata.metadata_for_region(HOME_REGION)
+assert _HOME is not None
+assert _HOME.mobile is not None
+_HOME_MOBILE: Final = re.compile(str(_HOME.mobile.national_number_pattern))
 _HOME_CODE: Final = f"+{phonenumbers.country_code_for_region(HOME_REGION)}"
 _CODE: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$"
 _CJK: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")

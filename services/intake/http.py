@@ -169,6 +169,7 @@ class ComplaintRoutes:
         except MalformedJson as refusal:
             outcome = Refused("malformed-body", (problem("", refusal.code, details=refusal.details),))
         except Unavailable:
+            self._metrics.unavailable.inc()
             return unavailable_answer(language_wanted(request), self._settings.retry_after_s)
         if isinstance(outcome, Refused):
             await self._rejections.keep(outcome, body, route="/v1/complaints")

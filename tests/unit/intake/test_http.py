@@ -185,6 +185,7 @@ async def test_a_broker_that_is_away_is_answered_503_with_a_time_to_come_back(
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
     assert answer.json()["type"] == "urn:amends:problem:unavailable"
+    assert running.registry.get_sample_value("amends_intake_unavailable_total") == 1
 
 
 async def test_evidence_must_have_been_uploaded(client: httpx.AsyncClient) -> None:
