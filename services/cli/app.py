@@ -1,11 +1,14 @@
 """The command `amends`. Each subcommand is a module of this folder, loaded when it is called."""
 
 import importlib
+import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
 import click
+
+from deploy.local.run_file import read_run, run_folder
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -29,6 +32,9 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 )
 """Name of the subcommand: module in this folder, and the click command in it."""
 
+ON_THE_STACK: Final = frozenset({"verify", "dead-letters", "policy", "directory", "rejected"})
+"""Those that talk to Kafka or the database: without addresses of their own they take those of `amends up`."""
+
 
 class Lazy(click.Group):
     """A group that imports a subcommand when it is asked for, so that `amends --help` answers at once."""
@@ -41,9 +47,19 @@ class Lazy(click.Group):
         """Import and return one."""
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name in ON_THE_STACK:
+            use_running_stack()
         module, name = COMMANDS[cmd_name]
         command: click.Command = getattr(importlib.import_module(f"services.cli.{module}"), name)
         return command
+
+
+def use_running_stack() -> None:
+    """Put the addresses of a stack that runs in this folder into the environment, where nothing else is said."""
+    run = read_run(run_folder()) or {}
+    for name in ("kafka", "mongo", "redis", "keyring"):
+        if name in run:
+            os.environ.setdefault(f"AMENDS_{name.upper()}", str(run[name]))
 
 
 @click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -45,8 +45,8 @@ class Snapshot:
     """Of `sla-breached`, by fact id."""
     notified: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     """Of `notification-event`, by notification and past verb."""
-    dead_letters: list[tuple[str, int, int, str]] = field(default_factory=list)
-    """(topic, partition, offset, reason), without those that were replayed."""
+    dead_letters: list[tuple[str, str]] = field(default_factory=list)
+    """(`topic/partition/offset`, reason), without those that were replayed."""
     stored: dict[str, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
     """Of `ticket_events`: event ids by ticket and sequence."""
     tickets: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -97,7 +97,7 @@ def differences(snapshot: Snapshot, *, lateness_s_max: float | None = None) -> l
         *_clocks(snapshot, lateness_s_max),
         *_notifications(snapshot),
         *_received(snapshot),
-        *(Difference("dead_letter", f"{t}/{p}/{o}", reason) for t, p, o, reason in snapshot.dead_letters),
+        *(Difference("dead_letter", place, reason) for place, reason in snapshot.dead_letters),
     ]
     return sorted(set(found))
 

@@ -108,7 +108,7 @@ def dead_letters() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_letters(topic: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """List them, oldest first, without their payloads."""
-    letters = _run(lambda settings: _read(settings, _topics(topic)))
+    letters = _run(lambda settings: read_letters(settings, _topics(topic)))
     for letter in letters:
         row = letter.summary()
         if as_json:
@@ -127,7 +127,7 @@ def list_letters(topic: str | None, as_json: bool) -> None:  # noqa: FBT001 - cl
 def show_letter(topic: str, partition: int, offset: int) -> None:
     """Show one with its headers and bytes, as JSON. The payload may hold sealed personal data."""
     wanted = f"{_topics(topic)[0]}/{partition}/{offset}"
-    letters = _run(lambda settings: _read(settings, _topics(topic)))
+    letters = _run(lambda settings: read_letters(settings, _topics(topic)))
     letter = next((letter for letter in letters if letter.id == wanted), None)
     if letter is None:
         _stop(f"There is no dead letter {wanted}. `amends dead-letters list` tells which there are.")
@@ -151,7 +151,7 @@ def replay(topic: str | None, ids: tuple[str, ...], everything: bool, again: boo
         raise click.UsageError("Say which: either --id (repeatable) or --all, with --topic if you like.")
 
     async def work(settings: RuntimeSettings) -> tuple[list[Letter], int, list[str]]:
-        letters = await _read(settings, _topics(topic))
+        letters = await read_letters(settings, _topics(topic))
         chosen = [letter for letter in letters if everything or letter.id in ids]
         missing = [wanted for wanted in ids if wanted not in {letter.id for letter in chosen}]
         fresh = [letter for letter in chosen if again or not letter.was_replayed]
@@ -196,7 +196,7 @@ def _stop(sentence: str) -> NoReturn:
     sys.exit(EXIT_NOTHING)
 
 
-async def _read(settings: RuntimeSettings, topics: Sequence[str]) -> list[Letter]:
+async def read_letters(settings: RuntimeSettings, topics: Sequence[str]) -> list[Letter]:
     """Every dead letter there is, oldest first."""
     places = await _places(settings, topics)
     if not places:

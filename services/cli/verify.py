@@ -17,8 +17,10 @@ from rich.table import Table
 
 from schemas.topics import TOPICS
 from services.cli.audit import Difference, Snapshot, differences, settled, summary
+from services.cli.dead_letters import read_letters
 from services.cli.topic_reading import read_to_end
 from services.runtime.mongo import connect
+from services.runtime.settings import RuntimeSettings
 
 EXIT_DIFFERENCES = 1
 EXIT_UNREACHABLE = 3
@@ -73,12 +75,8 @@ async def take_snapshot(where: dict[str, Any]) -> Snapshot:
                 snapshot.add(record.topic, record.type, record.payload)
             except KeyError:
                 continue  # a poison message: its consumer says what it is, in the dead letters
-    replayed: set[tuple[str, int, int]] = set()
-    letters: dict[tuple[str, int, int], str] = {}
-    async for record in read_to_end(where["kafka"], [t.dead_letters for t in TOPICS.values()]):
-        place = (record.topic, record.partition, record.offset)
-        letters[place] = record.headers.get("dl_reason", b"no reason given").decode("utf-8", "replace")
-    snapshot.dead_letters = [(*place, reason) for place, reason in letters.items() if place not in replayed]
+    letters = await read_letters(RuntimeSettings(kafka=where["kafka"]), [t.dead_letters for t in TOPICS.values()])
+    snapshot.dead_letters = [(letter.id, letter.summary()["reason"]) for letter in letters if not letter.was_replayed]
     database = connect(where["mongo"], database=os.environ.get("AMENDS_MONGO_DATABASE", "amends"))
     async for event in database["ticket_events"].find({}, {"_id": 1, "event_id": 1}):
         ticket, _, number = event["_id"].rpartition(":")

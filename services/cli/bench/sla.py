@@ -5,6 +5,7 @@ it: claiming the deadline, deciding, saving, and handing over to the producer.
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
 import statistics
@@ -19,7 +20,6 @@ from uuid import UUID, uuid4
 
 import httpx
 import psutil
-import stamina
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
@@ -244,9 +244,12 @@ def _consumed(page: Page) -> float:
 
 
 async def _ready(client: httpx.AsyncClient, port: int) -> None:
-    async for attempt in stamina.retry_context(on=httpx.HTTPError, attempts=None, timeout=120.0, wait_max=0.2):
-        with attempt:
-            (await client.get(f"http://127.0.0.1:{port}/readyz")).raise_for_status()
+    async with asyncio.timeout(120):
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if (await client.get(f"http://127.0.0.1:{port}/readyz")).status_code == httpx.codes.OK:
+                    return
+            await asyncio.sleep(0.1)
 
 
 async def _wait(

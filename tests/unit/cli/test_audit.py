@@ -111,7 +111,7 @@ PLANTED = {
     "message_twice": lambda s: s.messages.append(dict(s.messages[0])),
     "message_unknown": lambda s: s.messages.append({"channel": "sms", "out_id": "n7"}),
     "message_missing": lambda s: s.messages.clear(),
-    "dead_letter": lambda s: s.dead_letters.append(("ticket-event-dlq", 0, 0, "not JSON")),
+    "dead_letter": lambda s: s.dead_letters.append(("ticket-event-dlq/0/0", "not JSON")),
 }
 
 
