@@ -13,7 +13,7 @@ from tests.integration.notifier.scene import Scene
 
 
 @pytest.fixture(scope="session")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def notifier_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Kafka, the database and the sandbox for notifier processes alone."""
     stack = Stack(tmp_path_factory.mktemp("notifier"), parts=("kafka", "database", "sandbox"))
     try:
@@ -27,9 +27,9 @@ def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-async def scene(own_stack: Stack, tmp_path: Path) -> AsyncIterator[Scene]:
+async def scene(notifier_stack: Stack, tmp_path: Path) -> AsyncIterator[Scene]:
     """An empty database, a keyring, and a notifier that is not started."""
-    made = Scene(own_stack, tmp_path, f"notifier_{uuid4().hex[:8]}")
+    made = Scene(notifier_stack, tmp_path, f"notifier_{uuid4().hex[:8]}")
     await made.open()
     yield made
     await made.close()

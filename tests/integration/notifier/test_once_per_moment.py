@@ -4,10 +4,14 @@ import asyncio
 import random
 from collections import Counter
 
+import pytest
+
 from schemas.codes import Channel
 from schemas.complaint import Contact
 from schemas.notifications import NotificationDelivered, NotificationRequested, NotificationSent
 from tests.integration.notifier.scene import Scene, Ticket, phone, until
+
+pytestmark = pytest.mark.integration
 
 
 async def test_a_complaint_becomes_an_sms_with_number_understanding_and_time(scene: Scene) -> None:

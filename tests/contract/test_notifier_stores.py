@@ -1,0 +1,175 @@
+"""What the notifier relies on, of its stores: the fake and the one in the database."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from schemas import ids
+from schemas.codes import Channel, Clock, DeliveryChannel, Language, Moment, Severity, TicketState
+from schemas.complaint import Contact
+from services.notifier import notification
+from services.notifier.addressee_store import MongoAddresseeStore
+from services.notifier.contact_store import SealedContactStore
+from services.notifier.gateway import Receipt
+from services.notifier.moments import Addressee, Notice, Person
+from services.notifier.notification import Notification, State, Wait
+from services.notifier.notification_store import MongoNotificationStore, NotificationStore
+from services.notifier.policy import NotificationPolicy
+from services.runtime import mongo
+from services.runtime.mongo import Database
+from services.runtime.sealing import Keyring
+from tests.unit.notifier.fakes import FakeNotificationStore
+from tests.unit.notifier.tickets import COMPLAINT, MASKED, NOON, TICKET
+
+POLICY = NotificationPolicy.model_validate(
+    {"version": 1, "sender": {"zh": "x", "en": "x"}, "moments": {m: {} for m in Moment}, "apology": {}}
+)
+PERSON = Person(COMPLAINT, COMPLAINT, MASKED, Channel.WEB, Language.ZH, "Asia/Shanghai", NOON)
+
+
+@pytest.fixture
+async def database(mongo_url: str, database_name: str) -> AsyncIterator[Database]:
+    """An empty one."""
+    made = mongo.connect(mongo_url, database=database_name)
+    yield made
+    await made.client.drop_database(database_name)
+    made.client.close()
+
+
+@pytest.fixture(params=["fake", "real"])
+def store(request: pytest.FixtureRequest) -> NotificationStore:
+    """Each of them."""
+    if request.param == "fake":
+        return FakeNotificationStore()
+    return MongoNotificationStore(request.getfixturevalue("database"))
+
+
+async def test_indexes_may_be_made_again(database: Database) -> None:
+    """Every process does so at every start; sparse ones leave out what has no value."""
+    store = MongoNotificationStore(database)
+    await store.create_indexes()
+    await store.insert([note(), note()])
+    await store.create_indexes()
+    assert {"provider_ids_1", "recipient_1_counted_at_1"} <= set(await database["notifications"].index_information())
+
+
+def note(moment: Moment = Moment.RECEIVED) -> Notification:
+    """A claimed record of a ticket of its own."""
+    facts = {"number": "2611-0042175", "category": "damage", "answer_by": NOON, "nothing": None}
+    about = Notice(uuid4(), "w:1", moment, TICKET, NOON, PERSON, Severity.HIGH, facts)
+    return notification.fresh(about, trace="00-a-b-01", owner="me", now=NOON, policy=POLICY)
+
+
+async def test_a_record_comes_back_as_it_was(store: NotificationStore) -> None:
+    """With every field of every attempt."""
+    kept = note()
+    assert await store.insert([kept]) == set()
+    assert (await store.load([kept.id, uuid4()])) == {kept.id: kept}
+    notification.begin(kept, DeliveryChannel.SMS, template="t", now=NOON)
+    notification.refused(kept, "no_such_number", now=NOON, channels=[DeliveryChannel.SMS, DeliveryChannel.EMAIL])
+    notification.begin(kept, DeliveryChannel.EMAIL, template="u", now=NOON)
+    notification.wait(kept, Wait.LOOKUP, until=NOON + timedelta(seconds=2))
+    kept.recipient = "digest"
+    assert await store.save([kept]) == set()
+    assert kept.version == 2
+    assert (await store.load([kept.id])) == {kept.id: kept}
+
+
+async def test_what_exists_is_left_as_it_is(store: NotificationStore) -> None:
+    """A second insert names it and changes nothing."""
+    first, second, other = note(), note(), note()
+    await store.insert([first])
+    second.notice, second.owner = first.notice, "somebody else"
+    assert await store.insert([other, second]) == {first.id}
+    assert (await store.load([first.id, other.id])) == {first.id: first, other.id: other}
+
+
+async def test_of_two_writers_one_loses(store: NotificationStore) -> None:
+    """And is told which records those are; the others of its batch are written."""
+    contested, free = note(), note()
+    await store.insert([contested, free])
+    (mine,), (theirs,) = [(await store.load([contested.id])).values() for _ in range(2)]
+    notification.suppress(theirs, notification.Why.STALE, now=NOON)
+    assert await store.save([theirs]) == set()
+    notification.wait(mine, Wait.RETRY, until=NOON)
+    notification.wait(free, Wait.RETRY, until=NOON)
+    assert await store.save([mine, free]) == {contested.id}
+    stored = await store.load([contested.id, free.id])
+    assert stored[contested.id].state is State.SUPPRESSED
+    assert stored[free.id].wait is Wait.RETRY
+
+
+async def test_a_record_is_found_by_what_providers_call_it(store: NotificationStore) -> None:
+    """By each segment's id; unknown ids are left out."""
+    kept = note()
+    await store.insert([kept, note()])
+    notification.begin(kept, DeliveryChannel.SMS, template="t", now=NOON)
+    notification.taken(kept, ("a.1", "$b"), now=NOON, policy=POLICY)
+    await store.save([kept])
+    found = await store.by_provider_ids(["$b", "c"])
+    assert found["$b"] == kept
+    assert "c" not in found
+    assert (await store.by_provider_ids(["a.1"]))["a.1"].id == kept.id
+
+
+async def test_what_counts_for_the_cap_is_counted(store: NotificationStore) -> None:
+    """By recipient, after a time."""
+    several = [note(Moment.IN_PROGRESS) for _ in range(4)]
+    for number, each in enumerate(several):
+        each.recipient = "digest" if number < 3 else "other"
+        each.requested_at = NOON + timedelta(minutes=number)
+    await store.insert([*several, note()])
+    assert (await store.capped_since(["digest", "nobody"], NOON)) == {"digest": 2}
+
+
+async def test_receipts_are_kept_until_they_are_matched(store: NotificationStore) -> None:
+    """Twice the same is one."""
+    await store.park([Receipt("a", arrived=True), Receipt("b", arrived=False)], NOON)
+    await store.park([Receipt("a", arrived=True)], NOON)
+    assert await store.parked(["a", "c"]) == [Receipt("a", arrived=True)]
+    await store.unpark(["a"])
+    assert await store.parked(["a", "b"]) == [Receipt("b", arrived=False)]
+
+
+async def test_an_addressee_comes_back_and_never_goes_backwards(database: Database) -> None:
+    """A worker that lost its partition cannot overwrite what the new owner has read."""
+    store = MongoAddresseeStore(database)
+    who = Addressee(
+        TICKET,
+        "w:1",
+        sequence=3,
+        person=PERSON,
+        opened_id=UUID(int=1),
+        opened_at=NOON,
+        number="2611-0042175",
+        state=TicketState.ANSWERED,
+        category="delay.delivery",
+        severity=Severity.HIGH,
+        major=True,
+        due={Clock.FIRST_ANSWER: NOON},
+        confirmed=True,
+        held=[("amends.sla.breached.v1", "{}")],
+    )
+    await store.save([who])
+    assert await store.load([TICKET, uuid4()]) == {TICKET: who}
+    await store.save([Addressee(TICKET, "w:1", sequence=2), Addressee(UUID(int=5), "w:2")])
+    assert await store.load([TICKET]) == {TICKET: who}
+    assert await store.states([TICKET]) == {TICKET: TicketState.ANSWERED}
+
+
+async def test_contacts_are_opened_and_what_cannot_be_is_missing(database: Database, tmp_path: object) -> None:
+    """A sealed contact as the router keeps it; one of another complaint or of nobody is left out."""
+    keyring = Keyring.create(tmp_path / "keyring.json")  # type: ignore[operator]
+    store, contact = SealedContactStore(database, keyring), Contact(name="王小明", phone="+8613800138000")
+    complaints = [uuid4() for _ in range(3)]
+    sealed = keyring.seal(contact.seal_bytes(), about=complaints[0]).model_dump()
+    await database["contacts"].insert_many(
+        [
+            {"_id": str(ids.contact_ref(c)), "complaint_id": str(c), "contact": given}
+            for c, given in zip(complaints, (sealed, sealed, None), strict=True)
+        ]
+    )
+    opened = await store.load([ids.contact_ref(c) for c in (*complaints, uuid4())])
+    assert opened == {ids.contact_ref(complaints[0]): contact}

@@ -1,0 +1,432 @@
+"""A message from its notice to its end, with providers and stores that fail at every point."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from schemas.codes import Channel, DeliveryChannel, Language, Moment, Severity, TicketState
+from schemas.complaint import Contact
+from services.notifier.dispatching import Dispatcher, Means
+from services.notifier.gateway import Later, Receipt, Refused, Taken, Unsure
+from services.notifier.moments import Notice, Person
+from services.notifier.notification import Notification, State
+from services.notifier.policy import NotificationPolicy
+from services.notifier.receiving import Receiving
+from services.notifier.templates import Templates
+from services.runtime.metrics import NotifierMetrics
+from tests.unit.notifier.fakes import (
+    FakeAlarm,
+    FakeContacts,
+    FakeGateway,
+    FakeNotificationStore,
+    FakePublisher,
+    FakeTickets,
+)
+from tests.unit.notifier.tickets import COMPLAINT, MASKED, NOON, TICKET
+
+SMS, EMAIL = DeliveryChannel.SMS, DeliveryChannel.EMAIL
+FACTS: dict[Moment, dict[str, Any]] = {
+    Moment.RECEIVED: {"category": "damage", "answer_by": NOON},
+    Moment.ANSWERED: {"remedy": "", "resolve_by": None},
+    Moment.ASKED_FOR_MORE: {"what": "photos"},
+    Moment.IN_PROGRESS: {"about": "answer", "due_at": NOON, "after_wait": False},
+}
+
+
+def notice(
+    moment: Moment = Moment.RECEIVED,
+    *,
+    used: Channel = Channel.WEB,
+    severity: Severity = Severity.NORMAL,
+    number: int = 0,
+) -> Notice:
+    """An occasion at noon in Shanghai; `number` tells tickets apart."""
+    person = Person(COMPLAINT, COMPLAINT, MASKED, used, Language.ZH, "Asia/Shanghai", NOON)
+    ticket = TICKET if not number else replace_id(number)
+    return Notice(ticket, "w:1", moment, TICKET, NOON, person, severity, {"number": "2611-0042175", **FACTS[moment]})
+
+
+def replace_id(number: int) -> Any:
+    """Another ticket."""
+    return type(TICKET)(int=number)
+
+
+@dataclass
+class World:
+    """Everything around dispatchers; `worker` makes another process on the same world."""
+
+    policy: NotificationPolicy
+    templates: Templates
+    store: FakeNotificationStore = field(default_factory=FakeNotificationStore)
+    contacts: FakeContacts = field(
+        default_factory=lambda: FakeContacts(Contact(phone="+8613800138000", email="li@example.com"))
+    )
+    tickets: FakeTickets = field(default_factory=FakeTickets)
+    sms: FakeGateway = field(default_factory=lambda: FakeGateway(SMS))
+    email: FakeGateway = field(default_factory=lambda: FakeGateway(EMAIL))
+    publisher: FakePublisher = field(default_factory=FakePublisher)
+    alarm: FakeAlarm = field(default_factory=FakeAlarm)
+    now: datetime = NOON
+    workers: int = 0
+    metrics: NotifierMetrics = field(default_factory=lambda: NotifierMetrics(CollectorRegistry()))
+
+    def worker(self, **changes: Any) -> Dispatcher:
+        self.workers += 1
+        means = Means(
+            store=self.store,
+            contacts=self.contacts,
+            tickets=self.tickets,
+            gateways={SMS: self.sms, EMAIL: self.email},
+            templates=self.templates,
+            policy=self.policy,
+            publisher=self.publisher,
+            alarm=self.alarm,
+            metrics=self.metrics,
+            blind=lambda kind, value: f"{kind}:{value}",
+            now=lambda: self.now,
+            owner=f"worker-{self.workers}",
+            partitions=3,
+        )
+        return Dispatcher(replace(means, **changes))
+
+    def note(self, about: Notice) -> Notification:
+        return self.store.notes[about.id]
+
+    async def pass_time(self, worker: Dispatcher, seconds: float) -> None:
+        """Let time pass, and let what is due be handled."""
+        self.now += timedelta(seconds=seconds)
+        due = [d for d in self.alarm.armed.values() if d.due_at <= self.now]
+        for deadline in due:
+            del self.alarm.armed[deadline.id]
+        await worker.take_up([type(TICKET)(d.id.partition(":")[2]) for d in due])
+
+
+@pytest.fixture(scope="module")
+def templates(policy: NotificationPolicy) -> Templates:
+    return Templates.load(policy)
+
+
+@pytest.fixture
+def world(policy: NotificationPolicy, templates: Templates) -> World:
+    return World(policy, templates)
+
+
+async def test_what_is_met_twice_is_sent_once(world: World) -> None:
+    """By the same worker and by another; the second one tells again what was told."""
+    one, other = world.worker(), world.worker()
+    for worker in (one, one, other):
+        await worker.take_in([(notice(), None)])
+    assert len(world.sms.sent) == 1
+    assert world.publisher.story == ["requested", "sent"]
+    assert world.note(notice()).state is State.SENT
+
+
+async def test_a_receipt_ends_it(world: World) -> None:
+    """Delivered is told once however often the receipt comes, and nothing is left to wake up for."""
+    worker = world.worker()
+    await worker.take_in([(notice(), None)])
+    assert len(world.alarm.armed) == 1
+    for _ in range(3):
+        assert await worker.apply([Receipt("sms-0", arrived=True)]) == []
+    assert world.publisher.story == ["requested", "sent", "delivered"]
+    assert world.alarm.armed == {}
+
+
+async def test_all_segments_must_arrive(world: World) -> None:
+    """A text of two is delivered with the second receipt."""
+    world.sms.outcomes = [Taken(("a", "b"))]
+    worker = world.worker()
+    await worker.take_in([(notice(), None)])
+    await worker.apply([Receipt("b", arrived=True)])
+    assert world.note(notice()).state is State.SENT
+    await worker.apply([Receipt("b", arrived=True), Receipt("a", arrived=True)])
+    assert world.note(notice()).state is State.DELIVERED
+
+
+async def test_a_receipt_before_the_mark_is_kept_and_matched(world: World) -> None:
+    """It came to another process, before ours had written what the provider calls the message."""
+    receiving = Receiving(store=world.store, metrics=world.metrics, now=lambda: world.now)
+    receiving.serve(world.worker())
+    await receiving.start()
+    await receiving.receive(Receipt("sms-0", arrived=True))
+    assert list(world.store.receipts) == ["sms-0"]
+    await world.worker().take_in([(notice(), None)])
+    await receiving.stop()
+    assert world.note(notice()).state is State.DELIVERED
+    assert world.store.receipts == {}
+    assert world.publisher.story == ["requested", "sent", "delivered"]
+
+
+async def test_a_receipt_that_cannot_be_stored_is_not_acknowledged(world: World) -> None:
+    """The gateway hears of the error and lets the provider send it again."""
+    worker = world.worker()
+    await worker.take_in([(notice(), None)])
+    receiving = Receiving(store=world.store, metrics=world.metrics, now=lambda: world.now)
+    receiving.serve(worker)
+    await receiving.start()
+    world.store.broken = True
+    with pytest.raises(ConnectionError):
+        await receiving.receive(Receipt("sms-0", arrived=True))
+    world.store.broken = False
+    await receiving.receive(Receipt("sms-0", arrived=True))
+    await receiving.stop()
+    assert world.publisher.story[-1] == "delivered"
+
+
+async def cut_off(world: World, *, before_sending: bool) -> None:
+    """A worker dies with a claimed message, before or after the provider has it."""
+    broken = world.worker()
+    if before_sending:
+        world.sms.outcomes = [Later("x")]
+    await broken._take_in([(notice(), None)])
+    fresh = world.note(notice())
+    fresh.state, fresh.version, fresh.attempts = State.CLAIMED, 1, []
+    fresh.owner, fresh.wait = "worker-1", None
+    fresh.lease_until = fresh.wake_at = world.now + timedelta(seconds=15)
+    world.publisher.told.clear()
+    world.alarm.armed.clear()
+
+
+@pytest.mark.parametrize("before_sending", [True, False])
+async def test_a_message_of_a_dead_worker_is_asked_for_and_sent_once(world: World, before_sending: bool) -> None:
+    """Not before its lease ends; then the provider is asked, and only what it does not have is sent."""
+    await cut_off(world, before_sending=before_sending)
+    worker = world.worker()
+    await worker.take_in([(notice(), None)])
+    assert len(world.sms.sent) == (0 if before_sending else 1)
+    await world.pass_time(worker, 16)
+    assert len(world.sms.sent) == 1
+    assert world.note(notice()).state is State.SENT
+    assert world.publisher.story == ["requested", "sent"]
+
+
+@pytest.mark.parametrize(("policy_says", "copies"), [("count_as_sent", 1), ("send_again", 2)])
+async def test_a_provider_that_cannot_be_asked_is_treated_by_policy(
+    world: World, policy_says: str, copies: int
+) -> None:
+    """By default rather none than two."""
+    world.policy = world.policy.model_copy(update={"when_unknown": policy_says})
+    world.sms.can_be_asked = world.email.can_be_asked = False
+    await cut_off(world, before_sending=False)
+    worker = world.worker()
+    await worker.take_in([(notice(), None)])
+    await world.pass_time(worker, 16)
+    assert len(world.sms.sent) == copies
+    assert world.note(notice()).state is State.SENT
+
+
+async def test_a_provider_that_does_not_answer_is_asked_again(world: World) -> None:
+    """Nothing is sent before it has said what it has."""
+    await cut_off(world, before_sending=False)
+    worker = world.worker()
+    world.sms.answers = False
+    await worker.take_in([(notice(), None)])
+    for _ in range(5):
+        await world.pass_time(worker, 16)
+    assert len(world.sms.sent) == 1
+    world.sms.answers = True
+    await world.pass_time(worker, 16)
+    assert len(world.sms.sent) == 1
+    assert world.note(notice()).state is State.SENT
+
+
+async def test_an_unsure_outcome_is_cleared_up_by_asking(world: World) -> None:
+    """Taken although the connection broke: not sent again."""
+    world.sms.outcomes = [Unsure()]
+    worker = world.worker()
+    await worker.take_in([(notice(), None)])
+    world.sms.known[notice().id] = Taken(("late",))
+    await world.pass_time(worker, 3)
+    assert world.sms.sent == []
+    assert world.note(notice()).attempts[-1].provider_ids == ("late",)
+
+
+@pytest.mark.parametrize("part", ["store", "publisher"])
+async def test_what_was_sent_is_known_when_the_mark_could_not_be_written(world: World, part: str) -> None:
+    """The batch is handled again by the same worker, and nothing goes out twice though nobody can be asked."""
+    world.sms.can_be_asked = world.email.can_be_asked = False
+    worker = world.worker()
+    broken = getattr(world, part)
+    send = world.sms.send
+
+    async def send_and_break(envelope: Any) -> Any:
+        outcome = await send(envelope)
+        broken.broken = True
+        return outcome
+
+    world.sms.send = send_and_break  # type: ignore[method-assign]
+    with pytest.raises(ConnectionError):
+        await worker.take_in([(notice(), None)])
+    broken.broken = False
+    world.sms.send = send  # type: ignore[method-assign]
+    await worker.take_in([(notice(), None)])
+    assert len(world.sms.sent) == 1
+    assert world.note(notice()).attempts[-1].provider_ids == ("sms-0",)
+    assert world.publisher.story == ["requested", "sent"]
+    assert len(world.alarm.armed) == 1
+
+
+async def test_what_was_claimed_and_never_sent_is_sent_by_the_same_worker(world: World) -> None:
+    """The answer to the insert was lost: nothing had gone out, so nobody need be asked."""
+    world.sms.can_be_asked = world.email.can_be_asked = False
+    worker, insert = world.worker(), world.store.insert
+
+    async def insert_and_break(notes: Any) -> Any:
+        await insert(notes)
+        raise ConnectionError
+
+    world.store.insert = insert_and_break  # type: ignore[method-assign]
+    with pytest.raises(ConnectionError):
+        await worker.take_in([(notice(), None)])
+    world.store.insert = insert  # type: ignore[method-assign]
+    await worker.take_in([(notice(), None)])
+    assert len(world.sms.sent) == 1
+
+
+async def test_a_fault_in_one_message_leaves_its_neighbours_alone(world: World) -> None:
+    """The faulty one raises, so that it is set aside; the others are sent and marked."""
+    wrong = notice(number=7)
+    object.__setattr__(wrong, "facts", {"number": "1"})
+    worker = world.worker()
+    with pytest.raises(KeyError):
+        await worker.take_in([(notice(number=5), None), (wrong, None), (notice(number=6), None)])
+    assert len(world.sms.sent) == 2
+    assert {n.state for n in world.store.notes.values()} == {State.SENT, State.CLAIMED}
+
+
+async def test_a_passing_fault_is_tried_again_then_by_the_next_channel(world: World) -> None:
+    """Waits grow from one second; after two minutes the e-mail goes."""
+    world.sms.outcomes = [Later("provider_unreachable")] * 100
+    worker = world.worker()
+    await worker.take_in([(notice(), None)])
+    waits = []
+    while not world.email.sent:
+        (armed,) = world.alarm.armed.values()
+        waits.append((armed.due_at - world.now).total_seconds())
+        await world.pass_time(worker, waits[-1])
+    assert waits[:4] == [1, 2, 4, 8]
+    assert 120 <= sum(waits) <= 240
+    assert world.publisher.story == ["requested", "failed", "sent", "delivered"]
+
+
+async def test_with_one_channel_it_is_tried_for_a_day(world: World) -> None:
+    """Then it has failed for good, and says so."""
+    world.contacts.contact = Contact(phone="+8613800138000")
+    world.sms.outcomes = [Later("provider_unreachable")] * 10_000
+    worker = world.worker()
+    await worker.take_in([(notice(), None)])
+    while world.note(notice()).state is State.WAITING:
+        (armed,) = world.alarm.armed.values()
+        await world.pass_time(worker, (armed.due_at - world.now).total_seconds())
+    assert world.now - NOON >= timedelta(days=1)
+    assert world.publisher.told[-1].model_dump()["final"] is True
+    assert world.alarm.armed == {}
+
+
+async def test_a_late_receipt_of_the_first_channel_stops_the_second(world: World) -> None:
+    """The SMS had arrived after all while the e-mail waited for its server."""
+    world.email.outcomes = [Later("smtp_451")] * 3
+    worker = world.worker()
+    await worker.take_in([(notice(), None)])
+    await world.pass_time(worker, 301)
+    assert world.note(notice()).state is State.WAITING
+    await worker.apply([Receipt("sms-0", arrived=True)])
+    assert world.note(notice()).state is State.DELIVERED
+    await world.pass_time(worker, 600)
+    assert world.email.sent == []
+    assert world.publisher.story == ["requested", "sent", "failed", "delivered"]
+
+
+async def test_the_night_holds_back_what_is_not_urgent(world: World) -> None:
+    """An answer of 23:00 goes after 08:00; severity 4 and the confirmation go at once."""
+    world.now = NOON + timedelta(hours=11)
+    worker = world.worker()
+    calm, grave = notice(Moment.ANSWERED, number=1), notice(Moment.ANSWERED, number=2, severity=Severity.CRITICAL)
+    await worker.take_in([(calm, None), (grave, None), (notice(number=3), None)])
+    assert {e.notification_id for e in world.sms.sent} == {grave.id, notice(number=3).id}
+    await world.pass_time(worker, 9 * 3600 - 1)
+    assert len(world.sms.sent) == 2
+    await world.pass_time(worker, 601)
+    assert len(world.sms.sent) == 3
+
+
+@pytest.mark.parametrize(
+    ("prepare", "moment", "why"),
+    [
+        (lambda w: setattr(w, "now", NOON + timedelta(days=8)), Moment.RECEIVED, "stale"),
+        (lambda w: setattr(w.contacts, "contact", Contact(wechat="o-1")), Moment.RECEIVED, "no_way_to_reach"),
+    ],
+)
+async def test_what_is_not_sent_says_why(
+    world: World, prepare: Callable[[World], None], moment: Moment, why: str
+) -> None:
+    """History is told to nobody, and WeChat alone is no way while it has no provider."""
+    prepare(world)
+    await world.worker().take_in([(notice(moment), None)])
+    assert world.sms.sent == []
+    assert world.publisher.story == ["requested", "suppressed"]
+    assert world.publisher.told[-1].model_dump()["why"] == why
+
+
+async def test_a_contact_that_is_not_there_yet_is_waited_for(world: World) -> None:
+    """Half a minute; what never comes was erased."""
+    contact, world.contacts.contact = world.contacts.contact, None
+    worker = world.worker()
+    await worker.take_in([(notice(number=1), None)])
+    world.contacts.contact = contact
+    await world.pass_time(worker, 2)
+    assert len(world.sms.sent) == 1
+    world.contacts.contact = None
+    await worker.take_in([(notice(number=2), None)])
+    for _ in range(16):
+        await world.pass_time(worker, 2)
+    assert world.note(notice(number=2)).why == "no_way_to_reach"
+
+
+async def test_the_cap_counts_over_tickets_and_an_owed_answer_is_above_it(world: World) -> None:
+    """Four progress messages within the hour, not five; the answer all the same."""
+    worker = world.worker()
+    await worker.take_in([(notice(Moment.IN_PROGRESS, number=n), None) for n in range(1, 4)])
+    await worker.take_in([(notice(Moment.IN_PROGRESS, number=n), None) for n in range(4, 7)])
+    assert len(world.sms.sent) == 4
+    await worker.take_in([(notice(Moment.ANSWERED, number=9), None)])
+    assert len(world.sms.sent) == 5
+    world.now += timedelta(hours=1, seconds=1)
+    await worker.take_in([(notice(Moment.IN_PROGRESS, number=10), None)])
+    assert len(world.sms.sent) == 6
+
+
+async def test_what_is_overtaken_while_it_waits_is_not_sent(world: World) -> None:
+    """A question, when the ticket is resolved before morning."""
+    world.now = NOON + timedelta(hours=11)
+    worker = world.worker()
+    await worker.take_in([(notice(Moment.ASKED_FOR_MORE), None)])
+    world.tickets.state = TicketState.RESOLVED
+    await world.pass_time(worker, 10 * 3600)
+    assert world.sms.sent == []
+    assert world.note(notice(Moment.ASKED_FOR_MORE)).why == "overtaken"
+
+
+async def test_a_refusal_falls_back_at_once_and_a_dead_worker_in_the_middle_doubles_nothing(world: World) -> None:
+    """The e-mail went out and was not marked: the next worker asks the mail server, too."""
+    world.sms.outcomes = [Refused("no_such_number")] * 2
+    worker = world.worker()
+    await worker.take_in([(notice(), None)])
+    assert len(world.email.sent) == 1
+    dead = world.note(notice())
+    dead.state, dead.version, dead.attempts, dead.owner, dead.wait = State.CLAIMED, 1, [], "worker-0", None
+    dead.lease_until = dead.wake_at = world.now
+    await world.worker().take_up([notice().id])
+    assert len(world.email.sent) == 1
+    assert world.note(notice()).state is State.DELIVERED
+
+
+async def test_messages_of_one_ticket_go_in_order(world: World) -> None:
+    """What happened first is read first."""
+    moments = [Moment.RECEIVED, Moment.ASKED_FOR_MORE, Moment.ANSWERED]
+    await world.worker().take_in([(notice(m), None) for m in moments])
+    assert [e.notification_id for e in world.sms.sent] == [notice(m).id for m in moments]
