@@ -20,7 +20,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@echo "Installing into $(VENV)/ (a minute the first time) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock || \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock || \
 	  { echo "Packages could not be installed: is the Python package registry reachable? (pip's own words are above)"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
