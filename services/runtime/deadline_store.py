@@ -142,7 +142,10 @@ class MongoDeadlineStore:
 
     async def remove(self, revisions: Mapping[str, int]) -> None:
         """See `DeadlineStore`."""
-        if revisions:
+        if len(set(revisions.values())) == 1:
+            (revision,) = set(revisions.values())
+            await self._deadlines.delete_many({"_id": {"$in": list(revisions)}, "revision": {"$lte": revision}})
+        elif revisions:
             removals = [DeleteOne({"_id": id_, "revision": {"$lte": r}}) for id_, r in revisions.items()]
             await self._deadlines.bulk_write(removals, ordered=False)
 

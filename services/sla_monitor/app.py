@@ -62,6 +62,7 @@ class Foundation:
         ):
             with attempt:
                 await self._deadlines.prepare()
+                await self._clocks.prepare()
                 self.policies = await self._store.policies(self._default)
                 await self._follow_policies()
         self._tasks = [

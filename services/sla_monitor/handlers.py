@@ -8,9 +8,9 @@ between any two steps loses nothing and tells nothing else.
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from schemas.events import TicketEvent
@@ -23,14 +23,16 @@ from services.runtime.handling import Received, Refusal
 from services.runtime.logging import get_logger
 from services.runtime.producing import Outgoing
 from services.sla_monitor.calendar import from_us, to_us
-from services.sla_monitor.clock_store import Change, Stored, Told
+from services.sla_monitor.clock_store import Armed, Change, Stored, Told, next_revision
 from services.sla_monitor.clocks import advance, due_facts, next_milestone
 from services.sla_monitor.rulebook import Policies
 from services.sla_monitor.ticket_sla import TicketSla
 
 log = get_logger(__name__)
 
-DEADLINE_PREFIX = "sla:"
+DEADLINE_PREFIX: Final = "sla:"
+GROUP_MAX: Final = 150
+"""Tickets that are saved together."""
 
 
 class Clocks(Protocol):
@@ -42,8 +44,8 @@ class Clocks(Protocol):
     async def save(self, changes: Sequence[Change]) -> set[UUID]:
         """Gives the tickets that were changed by another meanwhile."""
 
-    async def told(self, causes: dict[UUID, set[str]]) -> dict[UUID, list[SlaFact]]:
-        """Facts that were told because of these."""
+    async def told(self, causes: Mapping[UUID, Collection[str]], revisions: Mapping[UUID, int]) -> list[SlaFact]:
+        """Facts that were told because of these, up to a revision of each ticket."""
 
 
 class Armer(Protocol):
@@ -52,8 +54,8 @@ class Armer(Protocol):
     async def arm(self, deadlines: Sequence[Deadline]) -> None:
         """Arm or move."""
 
-    async def cancel(self, ids: Mapping[str, int]) -> None:
-        """Take back, by the revision that says so."""
+    async def cancel(self, ids: Sequence[str]) -> None:
+        """Take back."""
 
 
 class Counting(Protocol):
@@ -76,10 +78,19 @@ class _Work:
     changes: list[Change] = field(default_factory=list)
     again: dict[UUID, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Causes that were handled before: what they gave is told again."""
+    revisions: dict[UUID, int] = field(default_factory=dict)
+    """Of those tickets, before this round."""
     standing: dict[UUID, tuple[Stored, str]] = field(default_factory=dict)
     """Tickets that did not change, and their shard: their deadline is armed again."""
+    over: dict[UUID, str] = field(default_factory=dict)
+    """Deadlines that another has taken the place of."""
     traces: dict[str, str | None] = field(default_factory=dict)
     """Of each cause."""
+
+    def repeat(self, before: Stored, cause: str) -> None:
+        """Tell again what a cause gave."""
+        self.again[before.sla.ticket_id].add(cause)
+        self.revisions[before.sla.ticket_id] = before.revision
 
 
 class SlaMonitor:
@@ -124,6 +135,19 @@ class SlaMonitor:
         for received in batch:
             if isinstance(received.message, TicketEvent | NotificationDelivered):
                 pending[received.message.ce_subject].append(received)
+        tickets = list(pending)
+        groups = [tickets[i : i + GROUP_MAX] for i in range(0, len(tickets), GROUP_MAX)]
+        # While the database works for one group, the next is decided. All end before an error is told, for with it
+        # everything comes again.
+        ended = await asyncio.gather(
+            *(self._handle({t: pending[t] for t in g}) for g in groups), return_exceptions=True
+        )
+        for error in ended:
+            if error is not None:
+                raise error
+        return ()
+
+    async def _handle(self, pending: Mapping[UUID, Sequence[Received[Message]]]) -> None:
         while pending:
             work = _Work()
             stored = await self._clocks.load(pending, fresh=False)
@@ -131,21 +155,23 @@ class SlaMonitor:
                 self._decide(ticket, messages, stored.get(ticket), work)
             lost = await self._finish(work)
             pending = {ticket: messages for ticket, messages in pending.items() if ticket in lost}
-        return ()
 
     async def on_due(self, due: Sequence[Due]) -> None:
         """Handle deadlines that have come."""
-        pending = {UUID(d.id.removeprefix(DEADLINE_PREFIX)): d for d in due}
+        pending: dict[UUID, list[Due]] = defaultdict(list)
+        for d in due:
+            pending[_ticket_of(d.id)].append(d)
         while pending:
             work = _Work()
             # What is found unchanged is armed again without a save, which would notice that it is old.
             stored = await self._clocks.load(pending, fresh=True)
             now = self._now()
-            for ticket, deadline in pending.items():
-                if ticket in stored:
-                    self._decide_due(deadline, stored[ticket], now, work)
+            for ticket, come in pending.items():
+                for d in come:
+                    if ticket in stored:
+                        self._decide_due(d, stored[ticket], now, work)
             lost = await self._finish(work)
-            pending = {ticket: deadline for ticket, deadline in pending.items() if ticket in lost}
+            pending = {ticket: come for ticket, come in pending.items() if ticket in lost}
 
     def _decide(self, ticket: UUID, messages: Sequence[Received[Message]], before: Stored | None, work: _Work) -> None:
         """Apply a ticket's messages in their order."""
@@ -161,15 +187,18 @@ class SlaMonitor:
             caught_up = self._caught_up(received.partition)
             advanced = advance(sla, message, policies=policies, now=now, caught_up=caught_up)
             if advanced.sla is sla or (sla is None and advanced.sla == _nothing_known(advanced.sla)):
-                work.again[ticket].add(cause)
+                if before:
+                    work.repeat(before, cause)
             else:
                 sla = advanced.sla
             told += [Told(cause, fact) for fact in advanced.facts]
             work.traces[cause] = received.traceparent
         shard = f"{self._service}:{messages[0].partition}"
         if sla is not None and (before is None or sla is not before.sla):
-            # After a crash or error the deadline may have been lost on its way.
-            work.changes.append(_change(sla, before, shard, told, is_lost=ticket in work.again))
+            change = _change(sla, before, shard, told, is_to_arm=ticket in work.again)
+            work.changes.append(change)
+            if before and before.armed and before.armed != change.armed:
+                work.over[ticket] = _deadline_id(sla, before.armed)
         elif before is not None:
             work.standing[ticket] = (before, shard)
 
@@ -177,12 +206,15 @@ class SlaMonitor:
         """Tell what has passed. The deadline is used up, so the next one is armed in any case."""
         cause = f"due:{due.revision}"
         if due.attempts:
-            work.again[before.sla.ticket_id].add(cause)
+            work.repeat(before, cause)
+        if before.armed is None or before.armed.revision != due.revision:
+            # Another has taken its place, perhaps by an earlier attempt that ended before it armed that one.
+            if due.attempts:
+                work.standing[before.sla.ticket_id] = (before, due.shard)
+            return
         sla, facts = due_facts(before.sla, now, policies=self._policies())
-        if not facts and sla is before.sla and before.armed == _micros(next_milestone(sla)):
-            work.standing[sla.ticket_id] = (before, due.shard)
-        else:
-            work.changes.append(_change(sla, before, due.shard, [Told(cause, f) for f in facts], is_lost=True))
+        used_up = replace(before, armed=None)
+        work.changes.append(_change(sla, used_up, due.shard, [Told(cause, fact) for fact in facts]))
 
     async def _finish(self, work: _Work) -> set[UUID]:
         """Save, then arm and publish what was saved; gives the tickets that were lost to another."""
@@ -190,25 +222,27 @@ class SlaMonitor:
         if lost:
             self._counting.met_another(len(lost))
         saved = [c for c in work.changes if c.sla.ticket_id not in lost]
-        again = await self._clocks.told({t: causes for t, causes in work.again.items() if t not in lost})
+        again = {t: causes for t, causes in work.again.items() if t not in lost}
+        repeated = [(fact, None) for fact in await self._clocks.told(again, work.revisions)] if again else []
         new = [(t.fact, work.traces.get(t.cause)) for c in saved for t in c.told]
-        repeated = [(fact, None) for facts in again.values() for fact in facts]
-        await asyncio.gather(self._arm(saved, work.standing), self._tell([*repeated, *new]))
+        over = [id_ for ticket, id_ in work.over.items() if ticket not in lost]
+        await asyncio.gather(self._arm(saved, work.standing, over), self._tell([*repeated, *new]))
         for fact, _ in new:
             self._counting.told(fact)
         return lost
 
-    async def _arm(self, saved: Sequence[Change], standing: Mapping[UUID, tuple[Stored, str]]) -> None:
-        wanted = [(c.sla, c.revision, c.armed, c.shard) for c in saved if c.is_to_arm]
-        wanted += [(s.sla, s.revision, s.armed, shard) for s, shard in standing.values()]
-        armed = [
-            Deadline(_deadline_id(sla), shard, from_us(at), revision=revision)
-            for sla, revision, at, shard in wanted
-            if at is not None
+    async def _arm(
+        self, saved: Sequence[Change], standing: Mapping[UUID, tuple[Stored, str]], over: Sequence[str]
+    ) -> None:
+        wanted = [(c.sla, c.armed, c.shard) for c in saved if c.is_to_arm]
+        wanted += [(stored.sla, stored.armed, shard) for stored, shard in standing.values()]
+        deadlines = [
+            Deadline(_deadline_id(sla, armed), shard, from_us(armed.at), revision=armed.revision)
+            for sla, armed, shard in wanted
+            if armed is not None
         ]
-        if armed:
-            await self._deadlines.arm(armed)
-        over = {_deadline_id(c.sla): c.revision for c in saved if c.armed is None and c.before and c.before.armed}
+        if deadlines:
+            await self._deadlines.arm(deadlines)
         if over:
             await self._deadlines.cancel(over)
 
@@ -223,28 +257,28 @@ class SlaMonitor:
 
 
 def _change(
-    sla: TicketSla, before: Stored | None, shard: str, told: Sequence[Told], *, is_lost: bool = False
+    sla: TicketSla, before: Stored | None, shard: str, told: Sequence[Told], *, is_to_arm: bool = False
 ) -> Change:
-    """The change, with the time at which a deadline is armed after it. `is_lost`: the one before is used up, or may be.
+    """The change, with the deadline that is armed after it; `is_to_arm`: in any case, it may have been lost on its way.
 
-    One that is armed for an earlier time than needed stays: most steps never come, because clocks are stopped in time,
-    and moving a deadline costs as much as letting it come once in vain.
+    A deadline is armed for the earliest step and never moved. One for an earlier time than needed stays: most steps
+    never come, because clocks are stopped in time, and taking its place costs as much as letting it come once in vain.
     """
-    wanted = _micros(next_milestone(sla))
-    armed = before.armed if before and not is_lost else None
-    if wanted is not None and armed is not None:
-        wanted = min(wanted, armed)
-    return Change(
-        sla=sla, before=before, armed=wanted, shard=shard, told=tuple(told), is_to_arm=is_lost or wanted != armed
-    )
+    wanted = next_milestone(sla)
+    armed = before.armed if before else None
+    if wanted is None:
+        armed = None
+    elif armed is None or to_us(wanted) < armed.at:
+        armed, is_to_arm = Armed(to_us(wanted), next_revision(before)), True
+    return Change(sla=sla, before=before, armed=armed, shard=shard, told=tuple(told), is_to_arm=is_to_arm)
 
 
-def _deadline_id(sla: TicketSla) -> str:
-    return f"{DEADLINE_PREFIX}{sla.ticket_id}"
+def _deadline_id(sla: TicketSla, armed: Armed) -> str:
+    return f"{DEADLINE_PREFIX}{sla.ticket_id}:{armed.revision}"
 
 
-def _micros(at: datetime | None) -> int | None:
-    return None if at is None else to_us(at)
+def _ticket_of(deadline_id: str) -> UUID:
+    return UUID(deadline_id.removeprefix(DEADLINE_PREFIX).partition(":")[0])
 
 
 def _nothing_known(sla: TicketSla) -> TicketSla:

@@ -69,7 +69,7 @@ class World:
 
     async def load(self, tickets: Collection[UUID], *, fresh: bool) -> dict[UUID, Stored]:
         there = {t: self.documents[t] for t in tickets if t in self.documents}
-        return {t: Stored(TicketSla.from_doc(d), d["revision"], d["armed"]) for t, d in there.items()}
+        return {t: Stored(TicketSla.from_doc(d["state"]), d["revision"], d["armed"]) for t, d in there.items()}
 
     async def save(self, changes: Sequence[Change]) -> set[UUID]:
         meanwhile, self.meanwhile = self.meanwhile, _nothing
@@ -81,13 +81,15 @@ class World:
             if self.documents.get(ticket, {"revision": 0})["revision"] != change.revision - 1:
                 lost.add(ticket)
                 continue
-            self.documents[ticket] = change.sla.to_doc() | {"revision": change.revision, "armed": change.armed}
+            state = {"state": change.sla.to_doc(), "revision": change.revision, "armed": change.armed}
+            self.documents[ticket] = state
             self.facts.setdefault(ticket, []).extend((t.cause, t.fact) for t in change.told)
         self.step()
         return lost
 
-    async def told(self, causes: dict[UUID, set[str]]) -> dict[UUID, list[SlaFact]]:
-        return {t: [f for c, f in self.facts.get(t, ()) if c in named] for t, named in causes.items()}
+    async def told(self, causes: Mapping[UUID, Collection[str]], revisions: Mapping[UUID, int]) -> list[SlaFact]:
+        assert causes.keys() == revisions.keys()
+        return [f for t, named in causes.items() for c, f in self.facts[t] if c in named]
 
     # Deadlines
 
@@ -98,10 +100,9 @@ class World:
                 self.armed[d.id] = d
         self.step()
 
-    async def cancel(self, ids: Mapping[str, int]) -> None:
-        for id_, revision in ids.items():
-            if id_ in self.armed and self.armed[id_].revision <= revision:
-                del self.armed[id_]
+    async def cancel(self, ids: Sequence[str]) -> None:
+        for id_ in ids:
+            self.armed.pop(id_, None)
 
     # Topics
 
@@ -264,7 +265,7 @@ async def test_a_gap_is_counted_and_does_not_stop(life: list[TicketEvent | Notif
     await world.deliver(life[0])
     await world.deliver(life[2])
     assert world.gaps == 1
-    assert world.documents[life[0].ticket_id]["sequence"] == 3
+    assert world.documents[life[0].ticket_id]["state"]["sequence"] == 3
 
 
 async def test_a_deadline_that_can_wait_is_not_moved(life: list[TicketEvent | NotificationDelivered]) -> None:
