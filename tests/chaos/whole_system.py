@@ -20,7 +20,7 @@ import yaml
 from deploy.local import running
 from deploy.local.part import PartUnavailableError
 from deploy.local.run_file import read_run
-from services.cli.audit import Difference, Snapshot, differences, settled
+from services.cli.audit import Difference, Snapshot, differences, lateness_s, settled
 from services.cli.verify import take_snapshot
 
 TEXTS = yaml.safe_load((Path(__file__).parents[2] / "services" / "cli" / "demo_texts.yaml").read_text())
@@ -34,7 +34,8 @@ class System:
     folder: Path
     outages: list[tuple[datetime, datetime]] = field(default_factory=list)
     """From when to when Kafka or the database was away, so that no deadline could be told."""
-    kills: dict[str, int] = field(default_factory=dict)
+    kills: list[tuple[str, str]] = field(default_factory=list)
+    """(time, process), in order."""
 
     @property
     def run(self) -> dict[str, Any]:
@@ -56,7 +57,7 @@ class System:
             return
         since = datetime.now(UTC)
         os.kill(pid, signal.SIGKILL)
-        self.kills[name] = self.kills.get(name, 0) + 1
+        self.kills.append((since.isoformat(), name))
         await self.ready(name, other_than=pid)
         if name.startswith(("kafka", "database")):
             # Clients notice and come back within their own back-off.
@@ -73,19 +74,17 @@ class System:
             assert time.monotonic() < until, f"not ready after {READY_S_MAX} s: {[lines.get(n) for n in names]}"
             await asyncio.sleep(0.2)
 
-    def lateness_s_max(self, snapshot: Snapshot) -> float:
-        """Latest breach that was due while something could tell it."""
-        late = [
-            (datetime.fromisoformat(f["detected_at"]) - datetime.fromisoformat(f["breached_at"])).total_seconds()
-            for f in snapshot.facts.values()
-            if f["type"] == "breached"
-            and not any(
-                start <= datetime.fromisoformat(f["breached_at"]) <= end
-                or start <= datetime.fromisoformat(f["detected_at"]) <= end
-                for start, end in self.outages
-            )
+    def late(self, snapshot: Snapshot, *, than_s: float) -> list[str]:
+        """Breaches that were told later than this although something could have told them, each as a sentence."""
+        return [
+            f"{fact['clock']} of {fact['ticket_id']}, due {fact['breached_at']}, was told {lateness_s(fact):.2f} s late"
+            for fact in snapshot.facts.values()
+            if fact["type"] == "breached" and lateness_s(fact) > than_s and not self._was_out(fact)
         ]
-        return max(late, default=0.0)
+
+    def _was_out(self, fact: dict[str, Any]) -> bool:
+        due, told = (datetime.fromisoformat(fact[name]) for name in ("breached_at", "detected_at"))
+        return any(due <= end and told >= start for start, end in self.outages)
 
 
 @contextmanager
