@@ -141,6 +141,11 @@ def shard_of(routing_key: str, partitions: int) -> str:
     return f"{SERVICE}:{partition_for(routing_key, partitions)}"
 
 
+def _attempt_called(note: Notification, provider_id: str) -> int | None:
+    """Number of the attempt that a provider calls so."""
+    return next((n for n, attempt in enumerate(note.attempts) if provider_id in attempt.provider_ids), None)
+
+
 class Dispatcher:
     """Sends what it is given, once."""
 
@@ -333,37 +338,67 @@ class Dispatcher:
             notes[:] = [stored.get(n.id, n) for n in notes]
 
     async def apply(self, receipts: Sequence[Receipt]) -> list[Receipt]:
-        """Take in what receipts say, and tell it. Gives those whose message is not marked yet, or not known.
+        """Take in what receipts say, and tell it.
+
+        Gives those to keep: their message is not marked yet, or not known, or other segments of it are not heard of.
 
         Raises:
             Contended: others kept changing the same records; the receipts are to come again.
         """
-        means, waiting, unmatched = self._means, list(receipts), []
+        store, waiting, unmatched = self._means.store, list(receipts), []
         for _ in range(_WRITES_MAX):
-            named = await means.store.by_provider_ids([r.provider_id for r in waiting])
-            told: dict[UUID, Sequence[Mark]] = {}
-            changed: dict[UUID, Notification] = {}
-            again: dict[UUID, Notification] = {}
-            for receipt in waiting:
+            named = await store.by_provider_ids([r.provider_id for r in waiting])
+            heard = {r.provider_id for r in waiting}
+            others = {id_ for id_ in named if id_ not in heard}
+            earlier = await store.parked(sorted(others)) if others else []
+            told, now = {n.id: marks(n) for n in named.values()}, self._means.now()
+            for receipt in [*earlier, *waiting]:
                 note = named.get(receipt.provider_id)
-                if note is None or note.state is State.CLAIMED:
-                    unmatched.append(receipt)
-                    continue
-                before = told.get(note.id) or marks(note)
-                if notification.receipt(note, receipt.provider_id, arrived=receipt.arrived, now=means.now()):
-                    changed[note.id], told[note.id] = note, before
-                    means.metrics.receipts.labels(what="used").inc()
-                else:
-                    # Doubled: perhaps because we died before it was told, so it is told again.
-                    again[note.id] = note
-                    means.metrics.receipts.labels(what="late_or_doubled").inc()
-            lost = await means.store.save(list(changed.values()))
-            saved = [n for n in changed.values() if n.id not in lost]
-            await self.follow([*saved, *(n for n in again.values() if n.id not in changed)], told=told)
+                if note and note.state is not State.CLAIMED:
+                    notification.receipt(note, receipt.provider_id, arrived=receipt.arrived, now=now)
+            keep, delivered, failed, again = self._sorted(waiting, named, told)
+            lost = await store.deliver(delivered) | await store.save(failed)
+            done = [n for n in (*(n for n, _ in delivered), *failed) if n.id not in lost]
+            # One that changes nothing came twice, perhaps because we died before it was told: so it is told again.
+            await self.follow([*done, *again], told={n.id: told[n.id] for n in done})
+            over = {id_ for n in done for a in n.attempts for id_ in a.provider_ids}
+            await store.unpark([r.provider_id for r in earlier if r.provider_id in over])
+            unmatched += keep
             waiting = [r for r in waiting if r.provider_id in named and named[r.provider_id].id in lost]
             if not waiting:
                 return unmatched
         raise Contended(f"{len(waiting)} receipts after {_WRITES_MAX} attempts")
+
+    def _sorted(
+        self, receipts: Sequence[Receipt], named: Mapping[str, Notification], told: Mapping[UUID, Sequence[Mark]]
+    ) -> tuple[list[Receipt], list[tuple[Notification, int]], list[Notification], list[Notification]]:
+        """Receipts to keep; records that were delivered, by which attempt; that failed; that are as they were."""
+        keep: list[Receipt] = []
+        delivered: dict[UUID, tuple[Notification, int]] = {}
+        failed: dict[UUID, Notification] = {}
+        again: dict[UUID, Notification] = {}
+        count = self._means.metrics.receipts
+        for receipt in receipts:
+            note = named.get(receipt.provider_id)
+            number = _attempt_called(note, receipt.provider_id) if note else None
+            if note is None or number is None or note.state is State.CLAIMED:
+                keep.append(receipt)
+            elif note.attempts[number].delivered_at:
+                if Mark("delivered", number) in told[note.id]:
+                    again[note.id] = note
+                    count.labels(what="late_or_doubled").inc()
+                else:
+                    delivered[note.id] = (note, number)
+                    count.labels(what="used").inc()
+            elif receipt.arrived:
+                keep.append(receipt)
+            elif note.wait is Wait.FALLBACK and note.attempts[number].why == Why.UNDELIVERABLE:
+                failed[note.id] = note
+                count.labels(what="used").inc()
+            else:
+                again[note.id] = note
+                count.labels(what="late_or_doubled").inc()
+        return keep, list(delivered.values()), list(failed.values()), list(again.values())
 
     async def _match_parked(self, notes: Sequence[Notification]) -> None:
         """Receipts that came to another process before we had marked their message."""

@@ -101,6 +101,31 @@ async def test_of_two_writers_one_loses(store: NotificationStore) -> None:
     assert stored[free.id].wait is Wait.RETRY
 
 
+async def test_many_are_marked_as_delivered_at_once(store: NotificationStore) -> None:
+    """Whatever they have in common; one that was changed meanwhile is named and left alone."""
+    several = [note() for _ in range(5)]
+    await store.insert(several)
+    for number, each in enumerate(several):
+        notification.begin(each, DeliveryChannel.SMS, template="t", now=NOON)
+        notification.taken(each, (f"{each.id}",), now=NOON, policy=POLICY)
+        if number == 3:
+            notification.suppress(each, notification.Why.STALE, now=NOON)
+    await store.save(several)
+    (newer,) = (await store.load([several[4].id])).values()
+    notification.no_receipt(newer, now=NOON)
+    await store.save([newer])
+    for each in several:
+        notification.receipt(each, f"{each.id}", arrived=True, now=NOON + timedelta(seconds=1))
+    assert await store.deliver([(each, 0) for each in several]) == {newer.id}
+    stored = await store.load([n.id for n in several])
+    for each in several[:4]:
+        assert stored[each.id].state is each.state
+        assert stored[each.id].version == each.version == 3
+        assert stored[each.id].attempts[0].delivered_at == NOON + timedelta(seconds=1)
+        assert stored[each.id].wake_at is None
+    assert stored[newer.id] == newer
+
+
 async def test_a_record_is_found_by_what_providers_call_it(store: NotificationStore) -> None:
     """By each segment's id; unknown ids are left out."""
     kept = note()

@@ -42,6 +42,9 @@ class FakeNotificationStore:
                 self.notes[note.id] = deepcopy(note)
         return lost
 
+    async def deliver(self, notes: Sequence[tuple[Notification, int]]) -> set[UUID]:
+        return await self.save([note for note, _ in notes])
+
     async def by_provider_ids(self, ids: Sequence[str]) -> dict[str, Notification]:
         named: dict[str, Notification] = {}
         for stored in self.notes.values():
