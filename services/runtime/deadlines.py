@@ -103,6 +103,7 @@ class Deadlines:
         self._slots = asyncio.Semaphore(self._timing.batches_max)
         self._batches = itertools.count()
         self._swept: set[str] = set()
+        self._sweep_at: Seconds = 0.0
         self._handling: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._generation = 0
@@ -218,17 +219,23 @@ class Deadlines:
 
     async def _sweep(self, alive: set[str], now: Seconds) -> None:
         """Take in what is overdue in any open shard."""
+        begun_at = self._clock.time()
+        if begun_at < self._sweep_at:
+            return
         late = now - self._timing.swept_after_s
         next_due = self._window.next_due
-        behind = next_due is not None and next_due < late
         # Behind with our own, the sweep would only find what we have.
-        shards = alive - self._window.shards if behind else alive
+        is_behind = self._slots.locked() or (next_due is not None and next_due < late)
+        shards = alive - self._window.shards if is_behind else alive
         found = await self._store.overdue(
             sorted(shards),
             due_before=late,
             fired_before=now - self._timing.lease_s,
             limit=self._timing.sweep_max,
         )
+        # Where very much is overdue, the owner is at work on it, and looking for it costs the database dearly.
+        took_s = self._clock.time() - begun_at
+        self._sweep_at = begun_at + min(10 * took_s, 5.0) if took_s > self._timing.tick_s else begun_at
         new = [entry for entry in found if entry[1] not in self._swept]
         for entry in new:
             self._window.push(entry)
