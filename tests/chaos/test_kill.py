@@ -21,7 +21,8 @@ async def test_nothing_is_lost_or_doubled_while_every_part_is_killed(tmp_path, k
         rng.shuffle(victims)
         feeding = asyncio.create_task(feed(system, complaints(complaints_count, seed=seed), per_s=10))
         await faults(system, [partial(system.kill, name) for name in victims], pause_s=1.0)
-        accepted = await feeding
+        async with asyncio.timeout(60):
+            accepted = await feeding
         snapshot, found = await settle(system, seconds=90)
     assert len(accepted) == complaints_count
     assert set(accepted.values()) == set(snapshot.submitted)

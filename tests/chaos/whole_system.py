@@ -159,7 +159,8 @@ async def settle(system: System, *, seconds: float) -> tuple[Snapshot, list[Diff
     """Look until nothing is under way, or the time is over."""
     until = time.monotonic() + seconds
     while True:
-        snapshot = await take_snapshot(system.run)
+        async with asyncio.timeout(60):
+            snapshot = await take_snapshot(system.run)
         found = differences(snapshot)
         if settled(found) or time.monotonic() > until:
             return snapshot, found
