@@ -13,7 +13,7 @@ ROUNDS = 50
 
 
 async def run(_folder: Path) -> dict[str, Any]:
-    """Median over rounds, in processor time: 4 to 40 working hours from instants all over a year, in a calendar with a lunch break."""
+    """Median over rounds, in processor time: 4 to 40 working hours from instants all over a year, with lunch breaks."""
     calendar = Calendar.from_hours(
         tz="Asia/Shanghai", hours={str(day): [["09:00", "12:00"], ["13:30", "18:00"]] for day in range(5)}
     )
