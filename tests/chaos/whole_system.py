@@ -24,7 +24,7 @@ from services.cli.audit import Difference, Snapshot, differences, lateness_s, se
 from services.cli.verify import take_snapshot
 
 TEXTS = yaml.safe_load((Path(__file__).parents[2] / "services" / "cli" / "demo_texts.yaml").read_text())
-READY_S_MAX = 60.0
+READY_S_MAX = 120.0
 
 
 @dataclass
