@@ -46,7 +46,7 @@ from services.runtime.producing import Outgoing, partition_for
 log = get_logger(__name__)
 
 SERVICE: Final = "notifier"
-CHUNK: Final = 100
+CHUNK: Final = 200
 """Messages that are marked and told together."""
 _WRITES_MAX: Final = 5
 _CONTACT_WAIT_S: Final = 2.0

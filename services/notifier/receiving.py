@@ -15,7 +15,7 @@ from services.notifier.schedule.now import Now
 from services.runtime.metrics import NotifierMetrics
 
 _BATCH_GOOD: Final = 24
-_GATHER_S: Final = 0.005
+_GATHER_S: Final = 0.01
 """Few receipts wait so long for more: each batch costs the same three round trips."""
 
 
