@@ -102,7 +102,7 @@ def test_a_second_matter_is_named_beside_the_first() -> None:
         ("11月20日下单，今天还没送到", False),
     ],
 )
-def test_ten_days_or_more_are_long_running(text: str, long: bool) -> None:  # noqa: FBT001  # a table of cases
+def test_ten_days_or_more_are_long_running(text: str, long: bool) -> None:  # a table of cases
     """Durations count in digits, Chinese numerals and English words; dates are no durations."""
     assert (RiskFlag.LONG_RUNNING in classify(text).flags) is long
 

@@ -130,7 +130,7 @@ def test_replay_gives_the_same_facts_in_any_order_of_topics(
     new_story: Callable[..., Any],
     opening: tuple[int, str, bool],
     steps: Sequence[Any],
-    deliveries_first: bool,  # noqa: FBT001 - drawn by Hypothesis
+    deliveries_first: bool,
     random: Any,
 ) -> None:
     """Read again from the beginning, with the topics in any interleaving, a history gives the facts it gave."""
