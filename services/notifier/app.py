@@ -72,7 +72,6 @@ class Timekeeping:
     deadlines: Deadlines
     on_due: OnDue
     owner: Owner
-    watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to fire."""
@@ -81,6 +80,10 @@ class Timekeeping:
     async def stop(self) -> None:
         """Hand out no more."""
         await self.deadlines.stop()
+
+    async def wait_failed(self) -> BaseException:
+        """The deadlines' end, when they end by themselves: it is the process's."""
+        return await self.deadlines.wait_failed()
 
 
 @dataclass(slots=True)
