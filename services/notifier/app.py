@@ -1,6 +1,5 @@
 """Wiring of the notifier: the only place that knows every part."""
 
-import asyncio
 import logging
 import os
 import socket
@@ -35,7 +34,7 @@ from services.notifier.templates import Templates
 from services.runtime import mongo, worker
 from services.runtime.consuming import Consumption
 from services.runtime.deadline_store import MongoDeadlineStore
-from services.runtime.deadlines import Deadlines, OnDue, Owner
+from services.runtime.deadlines import Deadlines, Firing
 from services.runtime.metrics import ConsumingMetrics, DeadlineMetrics, NotifierMetrics, ProducingMetrics
 from services.runtime.mongo import Database
 from services.runtime.producing import Producer
@@ -63,27 +62,6 @@ class Foundation:
 
     async def stop(self) -> None:
         """Nothing was taken that must be given back."""
-
-
-@dataclass(slots=True)
-class Timekeeping:
-    """The deadlines as a part of the process, which does not outlive them."""
-
-    deadlines: Deadlines
-    on_due: OnDue
-    owner: Owner
-
-    async def start(self) -> None:
-        """Begin to fire."""
-        self.deadlines.start(self.on_due, self.owner)
-
-    async def stop(self) -> None:
-        """Hand out no more."""
-        await self.deadlines.stop()
-
-    async def wait_failed(self) -> BaseException:
-        """The deadlines' end, when they end by themselves: it is the process's."""
-        return await self.deadlines.wait_failed()
 
 
 @dataclass(slots=True)
@@ -210,7 +188,7 @@ def parts(settings: NotifierSettings, *, readiness: Readiness, registry: Collect
         batch_max=settings.notifier_batch_max,
         linger_s=settings.notifier_linger_s,
     )
-    timekeeping = Timekeeping(deadlines, handlers.on_due, consumption.ownership)
+    timekeeping = Firing(deadlines, handlers.on_due, consumption.ownership)
     return [producer, Foundation(notes, timers), provided, timekeeping, consumption]
 
 
