@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -95,9 +96,9 @@ class Cycle:
     def to_doc(self) -> dict[str, Any]:
         """For the database; what is empty is left out."""
         doc: dict[str, Any] = {
-            "clock": self.clock.value,
+            "clock": self.clock,
             "number": self.number,
-            "state": self.state.value,
+            "state": self.state,
             "start": self.start,
             "target": self.target,
             "rule": self.rule,
@@ -231,15 +232,16 @@ def _time(entry: tuple[Any, ...]) -> int:
     return at
 
 
+@lru_cache(maxsize=20_000)
 def _known_to_doc(known: Known) -> dict[str, Any]:
-    """What is empty is left out."""
+    """What is empty is left out. It is written with every save of the ticket, and does not change."""
     doc: dict[str, Any] = {"at": known.at}
     case = known.case
     values = {
-        "channel": case.channel and case.channel.value,
-        "source": case.source and case.source.value,
+        "channel": case.channel,
+        "source": case.source,
         "category": case.category,
-        "severity": case.severity and int(case.severity),
+        "severity": case.severity,
         "customer_tier": case.customer_tier,
         "region": case.region,
         "risk": sorted(case.risk),
