@@ -78,7 +78,7 @@ def bench(*, which: tuple[str, ...], as_json: bool, write: bool) -> None:
             console.print("  " + row, highlight=False)
     if as_json:
         click.echo(json.dumps(figures, indent=2))
-    if write and not which:
+    if write or (write is None and not which):
         path = Path("docs/benchmarks.md")
         path.parent.mkdir(exist_ok=True)
         path.write_text(page(figures))
