@@ -1,5 +1,6 @@
 """How much one client may ask for, counted in Redis for all processes together, in memory while Redis is away."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -39,22 +40,31 @@ class ClientLimit:
         self._now = now
         self._away_until = 0.0
         self._taken: dict[str, tuple[int, float]] = {}
+        self._asking = asyncio.Lock()
 
     async def retry_after_s(self, client: str) -> float | None:
         """None when the client may go on, else the seconds after which it may ask again."""
-        left, until = self._taken.get(client, (0, 0.0))
-        now = self._now()
-        if left > 0 and now < until:
-            self._taken[client] = (left - 1, until)
+        if self._spend(client):
             return None
-        if now >= self._away_until:
-            try:
-                return await self._ask(self._shared, client, now)
-            except (RedisError, OSError, TimeoutError) as error:
-                if now >= self._away_until:  # the first of those that were under way tells it
+        # One asks for all that wait: if each of a hundred requests under way took a hundredth, the limit would be gone.
+        async with self._asking:
+            if self._spend(client):
+                return None
+            now = self._now()
+            if now >= self._away_until:
+                try:
+                    return await self._ask(self._shared, client, now)
+                except (RedisError, OSError, TimeoutError) as error:
                     log.warning("redis.away", error=type(error).__name__)
-                self._away_until = now + AWAY_S
-        return await self._ask(self._local, client, now)
+                    self._away_until = now + AWAY_S
+            return await self._ask(self._local, client, now)
+
+    def _spend(self, client: str) -> bool:
+        left, until = self._taken.get(client, (0, 0.0))
+        if left <= 0 or self._now() >= until:
+            return False
+        self._taken[client] = (left - 1, until)
+        return True
 
     async def _ask(self, limiter: FixedWindowRateLimiter, client: str, now: float) -> float | None:
         for amount in dict.fromkeys((self._chunk, 1)):
