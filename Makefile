@@ -50,7 +50,7 @@ chaos: install  ## Kill every part at random under load, at length, and compare 
 	@$(BIN)/python -m pytest tests/chaos --chaos=long $(ARGS)
 
 bench: install  ## Measure on real parts; writes docs/benchmarks.md
-	@$(BIN)/amends bench $(ARGS)
+	@$(BIN)/amends bench --write $(ARGS)
 
 up: install  ## Start the local stack and all services
 	@$(BIN)/amends up $(ARGS)

@@ -63,9 +63,7 @@ AIMS: Mapping[str, Mapping[str, Aim]] = {
 @click.command
 @click.argument("which", nargs=-1, type=click.Choice(BENCHES))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-@click.option(
-    "--write/--no-write", default=True, show_default=True, help="Write docs/benchmarks.md (all of them only)."
-)
+@click.option("--write", is_flag=True, help="Write docs/benchmarks.md with what was measured.")
 def bench(*, which: tuple[str, ...], as_json: bool, write: bool) -> None:
     """Measure WHICH parts (all of them when none is named) on real Kafka and a real database."""
     console = Console(stderr=True)
@@ -78,7 +76,7 @@ def bench(*, which: tuple[str, ...], as_json: bool, write: bool) -> None:
             console.print("  " + row, highlight=False)
     if as_json:
         click.echo(json.dumps(figures, indent=2))
-    if write or (write is None and not which):
+    if write:
         path = Path("docs/benchmarks.md")
         path.parent.mkdir(exist_ok=True)
         path.write_text(page(figures))
