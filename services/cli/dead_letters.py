@@ -62,6 +62,7 @@ class Letter:
             "why": told.get("why", ""),
             "reason": told.get("reason", ""),
             "exception": told.get("exception", ""),
+            "consumer": told.get("consumer", ""),
             "topic": told.get("topic", ""),
             "partition": _number(told.get("partition")),
             "offset": _number(told.get("offset")),
@@ -115,7 +116,8 @@ def list_letters(topic: str | None, as_json: bool) -> None:  # noqa: FBT001 - cl
             click.echo(json.dumps(row, ensure_ascii=False))
         else:
             state = "replayed" if row["replayed"] else row["why"]
-            click.echo(f"{row['id']}  {row['at'][:19]}  {state}  {row['type']}  {row['reason']}  {row['exception']}")
+            told = [row["id"], row["at"][:19], state, row["consumer"], row["type"], row["reason"], row["exception"]]
+            click.echo("  ".join(told))
     if not letters and not as_json:
         click.echo("There are no dead letters.")
 

@@ -100,6 +100,7 @@ class Consumption:
         self._failed = asyncio.Event()
         self._handling = Handling(
             handler,
+            group=self.group,
             set_aside=producer.publish_records,
             metrics=metrics,
             on_waiting=self._waiting,
@@ -267,9 +268,15 @@ class Consumption:
                     reason=refusal.reason,
                 )
                 self.metrics.dead_letters.labels(topic=record.topic, why=Why.UNDECODABLE).inc()
-                undecodable.append(
-                    dead_letter(original, why=Why.UNDECODABLE, reason=refusal.reason, error=None, at=datetime.now(UTC))
+                letter = dead_letter(
+                    original,
+                    consumer=self.group,
+                    why=Why.UNDECODABLE,
+                    reason=refusal.reason,
+                    error=None,
+                    at=datetime.now(UTC),
                 )
+                undecodable.append(letter)
                 continue
             received.append(
                 Received(

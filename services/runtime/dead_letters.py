@@ -41,17 +41,21 @@ class Original:
     headers: Headers
 
 
-def dead_letter(original: Original, *, why: Why, reason: str, error: BaseException | None, at: datetime) -> Record:
+def dead_letter(
+    original: Original, *, consumer: str, why: Why, reason: str, error: BaseException | None, at: datetime
+) -> Record:
     """The record for the dead-letter topic.
 
     Args:
         original: what could not be processed.
+        consumer: group of the reader that gave it up; others of the same topic may well have processed it.
         why: kind of reason.
         reason: a sentence without personal data.
         error: what the handler raised; its kind and place are kept, not its text, which may quote a customer.
         at: when it was given up.
     """
     added = {
+        "dl_consumer": consumer,
         "dl_why": why.value,
         "dl_reason": reason,
         "dl_topic": original.topic,

@@ -58,6 +58,7 @@ class Handling:
         self,
         handler: BatchHandler,
         *,
+        group: str,
         set_aside: Callable[[Sequence[Record]], Awaitable[None]],
         metrics: ConsumingMetrics,
         on_waiting: Callable[[str | None], None],
@@ -67,12 +68,14 @@ class Handling:
 
         Args:
             handler: what the service does with a batch.
+            group: the consumer group, which dead letters name.
             set_aside: publishes dead letters and returns when the broker has them.
             metrics: what is counted.
             on_waiting: told why a batch is being retried, and None when that is over.
             still_ours: whether the batch in hand may still be retried by this process.
         """
         self._handler = handler
+        self._group = group
         self._set_aside = set_aside
         self._metrics = metrics
         self._on_waiting = on_waiting
@@ -130,15 +133,16 @@ class Handling:
     def _failed(self, received: Received[Message], error: Exception) -> Record:
         log.error("message.failed", error=place_of(error), **_where(received))
         self._metrics.dead_letters.labels(topic=received.topic, why=Why.FAILED).inc()
-        return dead_letter(
-            received.original, why=Why.FAILED, reason="the handler failed", error=error, at=datetime.now(UTC)
-        )
+        return self._letter(received, why=Why.FAILED, reason="the handler failed", error=error)
 
     def _refused(self, refusal: Refusal) -> Record:
         log.warning("message.refused", reason=refusal.reason, **_where(refusal.received))
         self._metrics.dead_letters.labels(topic=refusal.received.topic, why=Why.REFUSED).inc()
+        return self._letter(refusal.received, why=Why.REFUSED, reason=refusal.reason)
+
+    def _letter(self, received: Received[Message], *, why: Why, reason: str, error: Exception | None = None) -> Record:
         return dead_letter(
-            refusal.received.original, why=Why.REFUSED, reason=refusal.reason, error=None, at=datetime.now(UTC)
+            received.original, consumer=self._group, why=why, reason=reason, error=error, at=datetime.now(UTC)
         )
 
 

@@ -21,18 +21,21 @@ def _failure() -> Exception:
 
 def test_a_dead_letter_keeps_the_original_and_says_why_and_where() -> None:
     """Key, bytes and headers untouched; the exception by kind and place only."""
-    letter = dead_letter(ORIGINAL, why=Why.FAILED, reason="the handler failed", error=_failure(), at=AT)
+    letter = dead_letter(
+        ORIGINAL, consumer="amends-router", why=Why.FAILED, reason="the handler failed", error=_failure(), at=AT
+    )
     assert (letter.topic, letter.key, letter.value) == ("ticket-event-dlq", b"key", b'{"a":1}')
     assert letter.headers[:2] == ORIGINAL.headers
     told = reasons(letter.headers)
     assert told["exception"].startswith("KeyError at test_dead_letters.py:")
     assert "13800138000" not in str(letter)
-    assert (told["partition"], told["offset"], told["at"]) == ("3", "17", "2026-03-01T08:00:00+00:00")
+    assert (told["consumer"], told["partition"], told["offset"]) == ("amends-router", "3", "17")
+    assert told["at"] == "2026-03-01T08:00:00+00:00"
 
 
 def test_a_replayed_letter_is_the_original_with_one_header_more() -> None:
     """And a letter that fails again tells only of its last failure."""
-    letter = dead_letter(ORIGINAL, why=Why.REFUSED, reason="closed", error=None, at=AT)
+    letter = dead_letter(ORIGINAL, consumer="amends-router", why=Why.REFUSED, reason="closed", error=None, at=AT)
     back = replayed(Original(letter.topic, 3, 0, letter.key, letter.value, letter.headers), at=AT)
     assert (back.topic, back.key, back.value) == ("ticket-event", b"key", b'{"a":1}')
     assert back.headers == [*ORIGINAL.headers, ("dl_replayed", b"2026-03-01T08:00:00+00:00")]

@@ -68,6 +68,7 @@ class World:
         self.ours = ours
         self.handling = Handling(
             handler,
+            group="amends-test",
             set_aside=self.set_aside,
             metrics=ConsumingMetrics(CollectorRegistry()),
             on_waiting=self.waits.append,
