@@ -25,6 +25,7 @@ from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import CollectorRegistry
 
 from schemas.topics import TOPICS
+from services.runtime.brokers import connection
 from services.runtime.dead_letters import SUFFIX, Original, reasons, replayed
 from services.runtime.metrics import ProducingMetrics
 from services.runtime.producing import Producer, PublishFailed, Record
@@ -221,7 +222,7 @@ async def read_letters(settings: RuntimeSettings, topics: Sequence[str]) -> list
 
 
 async def _places(settings: RuntimeSettings, topics: Sequence[str]) -> list[TopicPartition]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**connection(settings), request_timeout_ms=10_000)
     try:
         await admin.start()
         existing = set(await admin.list_topics())
@@ -272,7 +273,7 @@ async def _remember(consumer: AIOKafkaConsumer, letters: Sequence[Letter]) -> No
 @asynccontextmanager
 async def _consumer(settings: RuntimeSettings) -> Any:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka,
+        **connection(settings),
         group_id=GROUP,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

@@ -30,6 +30,8 @@ from services.cli.audit import differences, summary
 from services.cli.demo_view import Board, trail
 from services.cli.topic_reading import follow
 from services.cli.verify import show, take_snapshot
+from services.runtime.brokers import connection
+from services.runtime.settings import RuntimeSettings
 
 FEEDING_S = 40.0
 SETTLING_S_MAX = 45.0
@@ -78,12 +80,13 @@ async def _play(run: dict[str, Any], *, console: Console, leave: bool, rate: flo
     loop.add_signal_handler(signal.SIGINT, enough.set)
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=10))
-        producer = AIOKafkaProducer(bootstrap_servers=run["kafka"], acks="all", enable_idempotence=True)
+        settings = RuntimeSettings(kafka=run["kafka"])
+        producer = AIOKafkaProducer(**connection(settings), acks="all", enable_idempotence=True)
         await producer.start()
         stack.push_async_callback(producer.stop)
         with Live(board.render(), console=console, refresh_per_second=4, transient=False) as live:
             tasks = [
-                asyncio.create_task(_watch_topics(run["kafka"], board)),
+                asyncio.create_task(_watch_topics(settings, board)),
                 asyncio.create_task(_watch_messages(client, run["sandbox"], board)),
                 asyncio.create_task(_redraw(live, board)),
                 asyncio.create_task(_feed(client, run["http"]["intake"], board, rate=rate, seed=seed)),
@@ -131,8 +134,8 @@ async def _settle(run: dict[str, Any], enough: asyncio.Event) -> tuple[Any, Any]
             await asyncio.wait_for(enough.wait(), timeout=1)
 
 
-async def _watch_topics(bootstrap: str, board: Board) -> None:
-    async for record in follow(bootstrap, [*TOPICS]):
+async def _watch_topics(settings: RuntimeSettings, board: Board) -> None:
+    async for record in follow(settings, [*TOPICS]):
         if record.payload is not None:
             board.saw(record.topic, record.type, record.payload)
 

@@ -8,6 +8,9 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from services.runtime.brokers import connection
+from services.runtime.settings import RuntimeSettings
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -21,13 +24,13 @@ class Record:
     payload: dict[str, Any] | None
 
 
-async def read_to_end(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Record]:
+async def read_to_end(settings: RuntimeSettings, topics: Sequence[str]) -> AsyncIterator[Record]:
     """Every record of the topics, in order within a partition, up to the end offsets at the start of the call.
 
     A topic that does not exist has no records.
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **connection(settings),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_bytes=16 * 1024 * 1024,
@@ -35,7 +38,7 @@ async def read_to_end(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Re
     )
     await consumer.start()
     try:
-        partitions = await _partitions(bootstrap, topics)
+        partitions = await _partitions(settings, topics)
         if not partitions:
             return
         consumer.assign(partitions)
@@ -54,11 +57,9 @@ async def read_to_end(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Re
         await consumer.stop()
 
 
-async def follow(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Record]:
+async def follow(settings: RuntimeSettings, topics: Sequence[str]) -> AsyncIterator[Record]:
     """Every record of the topics from the first on, for as long as the caller asks for more."""
-    consumer = AIOKafkaConsumer(
-        *topics, bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = AIOKafkaConsumer(*topics, **connection(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
         async for record in consumer:
@@ -67,8 +68,8 @@ async def follow(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Record]
         await consumer.stop()
 
 
-async def _partitions(bootstrap: str, topics: Sequence[str]) -> list[TopicPartition]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def _partitions(settings: RuntimeSettings, topics: Sequence[str]) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(**connection(settings))
     await admin.start()
     try:
         # Asking for a topic that does not exist could make it, so ask only for those that do.

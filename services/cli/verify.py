@@ -68,14 +68,15 @@ def addresses(folder: Path) -> dict[str, Any]:
 
 async def take_snapshot(where: dict[str, Any]) -> Snapshot:
     """Read topics, collections and the sandbox once."""
+    settings = RuntimeSettings(kafka=where["kafka"])
     snapshot = Snapshot(now=datetime.now(UTC))
-    async for record in read_to_end(where["kafka"], [*TOPICS]):
+    async for record in read_to_end(settings, [*TOPICS]):
         if record.payload is not None:
             try:
                 snapshot.add(record.topic, record.type, record.payload)
             except KeyError:
                 continue  # a poison message: its consumer says what it is, in the dead letters
-    letters = await read_letters(RuntimeSettings(kafka=where["kafka"]), [t.dead_letters for t in TOPICS.values()])
+    letters = await read_letters(settings, [t.dead_letters for t in TOPICS.values()])
     snapshot.dead_letters = [(letter.id, letter.summary()["reason"]) for letter in letters if not letter.was_replayed]
     database = connect(where["mongo"], database=os.environ.get("AMENDS_MONGO_DATABASE", "amends"))
     async for event in database["ticket_events"].find({}, {"_id": 1, "event_id": 1}):

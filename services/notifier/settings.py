@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from services.runtime.settings import GatewaySecret, RuntimeSettings
+from services.runtime.settings import RuntimeSettings, Secret
 
 ADDRESS = r"^$|^(\[[0-9A-Fa-f:]+\]|[^:\s]+):\d{1,5}$"
 
@@ -20,7 +20,7 @@ class NotifierSettings(RuntimeSettings):
     )
     smpp: str = Field("", pattern=ADDRESS, description="SMS provider, `host:port` of its SMPP 3.4 server; empty: none.")
     smpp_system_id: str = Field("amends", max_length=15, description="Account at the SMS provider.")
-    smpp_password: GatewaySecret = Field(GatewaySecret(""), description="Its password, up to 8 characters.")
+    smpp_password: Secret = Field(Secret(""), description="Its password, up to 8 characters.")
     smpp_source: str = Field(
         "Amends", min_length=1, max_length=20, description="Sender shown on an SMS: a number or up to 11 letters."
     )
@@ -31,7 +31,7 @@ class NotifierSettings(RuntimeSettings):
     )
     smtp: str = Field("", pattern=ADDRESS, description="Mail server that takes our e-mail, `host:port`; empty: none.")
     smtp_user: str = Field("", description="Account at the mail server; empty: no login.")
-    smtp_password: GatewaySecret = Field(GatewaySecret(""), description="Its password.")
+    smtp_password: Secret = Field(Secret(""), description="Its password.")
     smtp_security: Literal["auto", "none", "starttls", "tls"] = Field(
         "auto", description="`auto` uses STARTTLS where the server offers it."
     )

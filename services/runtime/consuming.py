@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 from schemas.codec import UndecodableMessage, decode
 from schemas.message import Message
 from schemas.topics import Topic
+from services.runtime.brokers import connection
 from services.runtime.dead_letters import Original, Why, dead_letter, place_of
 from services.runtime.faust_consumer import Application
 from services.runtime.handling import Abandoned, BatchHandler, Handling, Received, Refusal
@@ -135,7 +136,7 @@ class Consumption:
         self._readiness.set("consuming", False, "no partitions are assigned yet")
         app = Application(
             self.group,
-            bootstrap=self._settings.kafka,
+            connection=connection(self._settings),
             instance=self._instance,
             ledger=self._ledger,
             when_revoked=self._when_revoked,

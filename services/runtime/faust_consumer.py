@@ -27,6 +27,7 @@ from faust.sensors import Monitor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from services.runtime.brokers import Connection
 from services.runtime.ledger import Ledger, Place
 from services.runtime.logging import get_logger
 
@@ -58,7 +59,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:  # noqa: ARG002 - Faust's signature
         app = self._application
         return AIOKafkaConsumer(
-            bootstrap_servers=app.bootstrap,
+            **app.connection,
             client_id=app.conf.broker_client_id,
             group_id=app.conf.id,
             group_instance_id=app.instance,
@@ -294,7 +295,7 @@ class Application(faust.App):
         self,
         group: str,
         *,
-        bootstrap: str,
+        connection: Connection,
         instance: str | None,
         ledger: Ledger,
         when_revoked: Callable[[], Awaitable[None]],
@@ -305,14 +306,14 @@ class Application(faust.App):
 
         Args:
             group: Kafka's consumer group.
-            bootstrap: Kafka's bootstrap servers.
+            connection: how to reach Kafka.
             instance: static membership: a name that no other process of the group has, the same after a restart.
             ledger: what is owned, delivered and finished.
             when_revoked: awaited before partitions are given up; seconds at most.
             when_assigned: called with the partitions that are owned.
             when_crashed: called when any part of Faust has given up.
         """
-        self.bootstrap = bootstrap
+        self.connection = connection
         self.instance = instance
         self.ledger = ledger
         self.when_revoked = when_revoked
@@ -322,7 +323,7 @@ class Application(faust.App):
         self.rebalancing_now = False
         super().__init__(
             group,
-            broker=[f"kafka://{server.strip()}" for server in bootstrap.split(",")],
+            broker=[f"kafka://{server.strip()}" for server in connection["bootstrap_servers"].split(",")],
             monitor=_SilentMonitor(),
             autodiscover=False,
             web_enabled=False,

@@ -20,6 +20,7 @@ from aiokafka.partitioner import murmur2
 from schemas.codec import Headers, encode
 from schemas.message import Message
 from schemas.topics import Topic
+from services.runtime.brokers import Connection, connection
 from services.runtime.logging import get_logger
 from services.runtime.metrics import ProducingMetrics
 from services.runtime.settings import RuntimeSettings
@@ -90,7 +91,7 @@ class Producer:
             metrics: what is counted.
             publish_s_max: seconds after which `publish` gives up on an attempt.
         """
-        self._bootstrap = settings.kafka
+        self._connection = connection(settings)
         self._metrics = metrics
         self._publish_s_max = publish_s_max
         self._producer: _Live | None = None
@@ -181,7 +182,7 @@ class Producer:
             if self._stopped:
                 raise PublishFailed("The producer is stopped")
             if self._producer is None:
-                self._producer = await _Live.connect(self._bootstrap)
+                self._producer = await _Live.connect(self._connection)
             return self._producer
 
     async def _drop(self, failed: "_Live") -> None:
@@ -200,9 +201,9 @@ class _Live:
         self._closing = asyncio.Event()
 
     @classmethod
-    async def connect(cls, bootstrap: str) -> Self:
+    async def connect(cls, connection: Connection) -> Self:
         producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
+            **connection,
             enable_idempotence=True,
             acks="all",
             linger_ms=5,
@@ -217,7 +218,7 @@ class _Live:
                 await producer.start()
         except (KafkaError, OSError, TimeoutError) as error:
             await live.close()
-            raise PublishFailed(f"Kafka at {bootstrap} does not answer") from error
+            raise PublishFailed(f"Kafka at {connection['bootstrap_servers']} does not answer") from error
         except BaseException:
             await live.close()
             raise

@@ -5,14 +5,18 @@ A wrong setting stops the start: every problem is told at once, with the variabl
 
 import sys
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 S = TypeVar("S", bound="RuntimeSettings")
 
 EXIT_WRONG_SETTINGS = 2
+
+
+class Secret(SecretStr):
+    """A password or key. Never logged."""
 
 
 class RuntimeSettings(BaseSettings):
@@ -22,6 +26,17 @@ class RuntimeSettings(BaseSettings):
     SERVICE: ClassVar[str] = "amends"
 
     kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, `host:port` separated by commas.")
+    kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Whether the way to Kafka is encrypted (`SSL`) and whether we sign in (`SASL`)."
+    )
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How we sign in to Kafka."
+    )
+    kafka_user: str = Field("", description="User to sign in to Kafka with.")
+    kafka_password: Secret = Field(Secret(""), description="Its password.")
+    kafka_ca: FilePath | None = Field(None, description="File of the authority that signs the brokers' certificates.")
+    kafka_certificate: FilePath | None = Field(None, description="File of our certificate, where brokers ask for one.")
+    kafka_key: FilePath | None = Field(None, description="File of the certificate's key.")
     mongo: str = Field("mongodb://127.0.0.1:27017", description="MongoDB connection string.")
     mongo_database: str = Field("amends", pattern=r"^[A-Za-z0-9_-]{1,60}$", description="Name of the database.")
     redis: str = Field("redis://127.0.0.1:6379/0", description="Redis address. Redis may vanish at any time.")
@@ -39,9 +54,13 @@ class RuntimeSettings(BaseSettings):
         120.0, gt=1, description="Seconds without progress, though work waits, after which a worker ends itself."
     )
 
-
-class GatewaySecret(SecretStr):
-    """A password or key of a provider. Never logged."""
+    @model_validator(mode="after")
+    def _can_sign_in(self) -> Self:
+        if self.kafka_protocol.startswith("SASL") and not (self.kafka_user and self.kafka_password.get_secret_value()):
+            raise ValueError(
+                f"AMENDS_KAFKA_PROTOCOL={self.kafka_protocol} needs AMENDS_KAFKA_USER and AMENDS_KAFKA_PASSWORD"
+            )
+        return self
 
 
 def load(kind: type[S], **given: Any) -> S:
@@ -56,8 +75,10 @@ def load(kind: type[S], **given: Any) -> S:
     except ValidationError as refusal:
         sys.stderr.write(f"{kind.SERVICE} cannot start, {refusal.error_count()} settings are wrong:\n")
         for problem in refusal.errors(include_url=False):
-            name = "AMENDS_" + "_".join(str(step) for step in problem["loc"]).upper()
-            sys.stderr.write(f"  {name}={problem['input']!r}: {problem['msg']}\n")
+            name = "_".join(str(step) for step in problem["loc"]).upper()
+            # What concerns several settings names them itself; and its input is all of them, secrets included.
+            of = f"AMENDS_{name}={problem['input']!r}: " if name else ""
+            sys.stderr.write(f"  {of}{problem['msg']}\n")
         sys.exit(EXIT_WRONG_SETTINGS)
 
 

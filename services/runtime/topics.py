@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas.topics import TOPICS, Topic
 from services.runtime import logging
+from services.runtime.brokers import connection
 from services.runtime.producing import MESSAGE_BYTES_MAX
 from services.runtime.settings import RuntimeSettings, load
 
@@ -48,7 +49,7 @@ def create_topics(settings: RuntimeSettings, topics: Iterable[Topic] = tuple(TOP
 async def create_topics_async(settings: RuntimeSettings, topics: Iterable[Topic] = tuple(TOPICS.values())) -> list[str]:
     """As `create_topics`, in a running event loop."""
     wanted = {w.name: w for topic in topics for w in _wanted(topic)}
-    admin = await _connect(settings.kafka)
+    admin = await _connect(settings)
     try:
         found = await _partitions(admin, wanted)
         wrong = {name: count for name, count in found.items() if count != settings.partitions}
@@ -83,12 +84,12 @@ def _wanted(topic: Topic) -> tuple[_Wanted, _Wanted]:
     )
 
 
-async def _connect(bootstrap: str) -> AIOKafkaAdminClient:
+async def _connect(settings: RuntimeSettings) -> AIOKafkaAdminClient:
     async for attempt in stamina.retry_context(
         on=(KafkaError, OSError), attempts=None, timeout=_WAIT_S_MAX, wait_initial=0.2, wait_max=2.0
     ):
         with attempt:
-            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=15_000)
+            admin = AIOKafkaAdminClient(**connection(settings), request_timeout_ms=15_000)
             try:
                 await admin.start()
             except BaseException:

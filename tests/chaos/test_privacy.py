@@ -9,6 +9,7 @@ from pymongo import MongoClient
 
 from schemas.topics import TOPICS
 from services.cli.topic_reading import read_to_end
+from services.runtime.settings import RuntimeSettings
 from tests.chaos.whole_system import feed, settle, whole_system
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -43,7 +44,7 @@ async def test_known_personal_data_is_found_nowhere(tmp_path):
         snapshot, _ = await settle(system, seconds=30)
         assert any(PHONE in m["to"] for m in snapshot.messages or ()), "the message must have gone out"
         places = {"metrics": await _metrics(system.run), **_collections(system.run)}
-        async for record in read_to_end(system.run["kafka"], LONG_LIVED):
+        async for record in read_to_end(RuntimeSettings(kafka=system.run["kafka"]), LONG_LIVED):
             places[f"{record.topic}/{record.partition}/{record.offset}"] = repr(record.payload) + repr(record.headers)
     for log in (folder / "logs").rglob("*"):
         if log.is_file():

@@ -14,6 +14,7 @@ from deploy.local import running
 from deploy.local.run_file import read_run
 from schemas.topics import TOPICS
 from services.cli.topic_reading import read_to_end
+from services.runtime.settings import RuntimeSettings
 
 STARTS_ITSELF = True
 FULL_PER_S = 500
@@ -125,7 +126,7 @@ async def _backlog(where: dict[str, Any]) -> int:
 
 
 async def _read(where: dict[str, Any], topic: str) -> Any:
-    async for record in read_to_end(where["kafka"], [TOPICS[topic].name]):
+    async for record in read_to_end(RuntimeSettings(kafka=where["kafka"]), [TOPICS[topic].name]):
         if record.payload is not None:
             yield record
 

@@ -267,7 +267,7 @@ class World:
     async def told(self) -> Told:
         """Everything that was told so far."""
         told = Told()
-        async for record in read_to_end(self.settings.kafka, ["sla-event", "sla-breached"]):
+        async for record in read_to_end(self.settings, ["sla-event", "sla-breached"]):
             assert record.payload is not None
             by_ticket = told.facts if record.topic == "sla-event" else told.breaches
             by_ticket[record.payload["ticket_id"]].append(record)
