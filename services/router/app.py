@@ -135,6 +135,7 @@ def main() -> None:
         placement=placement,
         directory=DirectoryStore(database),
         tickets=TicketStore(database),
+        parked=ParkedStore(database),
         publish=producer.publish,
         offers=lambda: 0 in consumption.ownership.partitions,
         metrics=metrics,

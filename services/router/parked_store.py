@@ -44,6 +44,10 @@ class ParkedStore:
         cursor = self._parked.find({"ticket_id": {"$in": wanted}})
         return [TicketCommand.model_validate_json(d["command"]) async for d in cursor]
 
+    async def count(self) -> int:
+        """How many wait."""
+        return await self._parked.count_documents({})
+
     async def unpark(self, commands: Iterable[TicketCommand]) -> None:
         """They have been published again."""
         done = [str(c.command_id) for c in commands]

@@ -44,6 +44,13 @@ class Waiting(Protocol):
         """Open tickets that no person has, the oldest first."""
 
 
+class Parked(Protocol):
+    """Follow-ups that wait for a ticket."""
+
+    async def count(self) -> int:
+        """How many wait."""
+
+
 class Upkeep:
     """Runs beside the consumption."""
 
@@ -53,6 +60,7 @@ class Upkeep:
         placement: Placement,
         directory: Directory,
         tickets: Waiting,
+        parked: Parked,
         publish: Callable[[Sequence[Outgoing]], Awaitable[None]],
         offers: Callable[[], bool],
         metrics: RouterMetrics,
@@ -65,6 +73,7 @@ class Upkeep:
             placement: knows the organisation and the capacity in force; kept up to date.
             directory: where newer versions come from.
             tickets: where waiting tickets are found.
+            parked: counted, for one that waits long needs a person.
             publish: sends offers, which are commands like any other.
             offers: whether it is this process that offers; one of all routers does.
             metrics: what is counted.
@@ -74,6 +83,7 @@ class Upkeep:
         self._placement = placement
         self._directory = directory
         self._tickets = tickets
+        self._parked = parked
         self._publish = publish
         self._offers = offers
         self._metrics = metrics
@@ -111,7 +121,9 @@ class Upkeep:
     async def offer(self) -> None:
         """Offer the oldest waiting tickets to departments in which somebody is free."""
         if not self._offers():
+            self._metrics.parked.set(0)
             return
+        self._metrics.parked.set(await self._parked.count())
         now = datetime.now(UTC)
         self._forget(now.timestamp())
         commands: list[TicketCommand] = []

@@ -88,6 +88,11 @@ class RouterMetrics:
             ["department"],
             registry=registry,
         )
+        self.parked = Gauge(
+            "amends_router_parked",
+            "Follow-ups that wait for a ticket which is not opened, counted by one of all routers.",
+            registry=registry,
+        )
         self.opening_seconds = Histogram(
             "amends_router_opening_seconds",
             "From the acceptance of a complaint to its published ticket.",

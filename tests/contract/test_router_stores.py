@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from schemas.codes import RiskFlag, TicketState
+from schemas.commands import FirstAction
 from services.router.assignment import Slot
 from services.router.claim_store import ClaimStore
 from services.router.claims import Claim, Held
@@ -20,11 +21,12 @@ from services.router.event_store import EventStore
 from services.router.fate import Fate
 from services.router.number_store import NumberStore
 from services.router.opening import opening
+from services.router.parked_store import ParkedStore
 from services.router.reservation_store import ReservationStore
 from services.router.ticket_store import TicketStore
 from services.runtime import mongo
 from services.runtime.mongo import Database
-from tests.unit.router.examples import AT, NOBODY, complaint, said, ticket
+from tests.unit.router.examples import AT, NOBODY, command, complaint, said, ticket
 
 pytestmark = pytest.mark.integration
 
@@ -169,3 +171,15 @@ async def test_versions_of_the_directory_do_not_lose_one_another(connections: Ca
     with pytest.raises(WrongOrganisation, match="peple: unknown"):
         await one.load({"peple": []})
     assert await other.version() == 3
+
+
+async def test_a_parked_command_is_counted_until_it_is_unparked(connections: Callable[[], Database]) -> None:
+    """Parked twice it is one; it is found by its ticket."""
+    store = ParkedStore(connections())
+    waiting = command(ticket(), FirstAction())
+    await store.park([waiting])
+    await store.park([waiting])
+    assert await store.waiting_for([waiting.ticket_id]) == [waiting]
+    assert await store.count() == 1
+    await store.unpark([waiting])
+    assert await store.count() == 0

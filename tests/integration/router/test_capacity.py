@@ -13,6 +13,7 @@ from schemas.events import TicketAssigned, TicketCommandRefused
 from schemas.ids import ticket_id
 from services.router.directory_store import DirectoryStore
 from services.router.handlers import Router
+from services.router.parked_store import ParkedStore
 from services.router.ticket_store import TicketStore
 from services.router.upkeep import Upkeep
 from services.runtime import mongo as runtime_mongo
@@ -62,6 +63,7 @@ def upkeep(scene: Scene, router: Router, mongo_url: str, database_name: str) -> 
         placement=router.placement,
         directory=DirectoryStore(database),
         tickets=TicketStore(database),
+        parked=ParkedStore(database),
         publish=scene._publish,
         offers=lambda: True,
         metrics=RouterMetrics(CollectorRegistry()),
