@@ -1,7 +1,9 @@
 """What every message on every topic has: an identity, a key, a subject and a time, all of them part of its payload."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, ClassVar
+from functools import cache, cached_property
+from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -30,9 +32,21 @@ class Message(Part):
     routing_key: RoutingKey
 
     @classmethod
+    @cache
     def ce_type(cls) -> str:
         """The type as it stands in the header, e.g. `amends.ticket.opened.v1`."""
         return f"{cls.TYPE}.v{cls.VERSION}"
+
+    @cached_property
+    def payload(self) -> bytes:
+        """The JSON that stands on the wire. Written once, since what is published is mostly stored, too."""
+        return self.__pydantic_serializer__.to_json(self)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, but what was written of the original is not the copy's."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("payload", None)
+        return copied
 
     @property
     def ce_id(self) -> UUID:

@@ -1,6 +1,5 @@
 """Wiring of the router: the only place that knows every part."""
 
-import gc
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -144,9 +143,7 @@ def main() -> None:
     )
     vocabulary()
     # The database driver works in threads: with Python's usual 5 ms every answer would wait that long while texts are
-    # read. And what was loaded until here lives on: the collector need not look at it again.
+    # read.
     sys.setswitchinterval(SWITCH_S)
-    gc.collect()
-    gc.freeze()
     parts: list[worker.Part] = [producer, Foundation(database, placement), upkeep, consumption]
     worker.run(settings, parts, readiness=readiness, registry=registry)

@@ -1,8 +1,9 @@
 """The truth about tickets: collection `ticket_events`, one document per event, `_id` = `<ticket_id>:<sequence>`.
 
 What one batch appends to one ticket is decided by a single insert: the document of its first event is the lock and
-carries the others in `then`. They get documents of their own right afterwards, by the writer, or, when it died in
-between, by whoever reads the ticket next. So a ticket's events are always all of an append or nothing of it.
+carries the others, as they were written, in `then`. They get documents of their own right afterwards, by the writer,
+or, when it died in between, by whoever reads the ticket next. So a ticket's events are always all of an append or
+nothing of it.
 """
 
 from collections import defaultdict
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
 from pymongo.errors import BulkWriteError
 
 from schemas.events import TicketEvent
@@ -39,9 +41,14 @@ class EventStore:
             Tickets to which somebody else appended first; nothing was written to those.
         """
         groups = [group for group in groups if group]
-        documents = [[_document(event) for event in group] for group in groups]
-        lost = await self._insert([{**first, "then": rest} for first, *rest in documents])
-        await self._insert([d for i, (_, *rest) in enumerate(documents) if i not in lost for d in rest])
+        written = [[(event.ce_type(), event.payload) for event in group] for group in groups]
+        lost = await self._insert(
+            [
+                {**_document(*first), "then": [(kind, payload.decode()) for kind, payload in rest]}
+                for first, *rest in written
+            ]
+        )
+        await self._insert([_document(*one) for i, (_, *rest) in enumerate(written) if i not in lost for one in rest])
         return {groups[i][0].ticket_id for i in lost}
 
     async def load(self, tickets: Iterable[UUID]) -> dict[UUID, list[TicketEvent]]:
@@ -52,7 +59,7 @@ class EventStore:
         documents: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
         carried: list[dict[str, Any]] = []
         async for document in self._events.find({"ticket_id": {"$in": wanted}}):
-            carried += document.pop("then", ())
+            carried += [_document(kind, payload) for kind, payload in document.pop("then", ())]
             documents[document["ticket_id"]][document["sequence"]] = document
         missing = [d for d in carried if d["sequence"] not in documents[d["ticket_id"]]]
         await self._insert(missing)
@@ -70,13 +77,10 @@ class EventStore:
         return set()
 
 
-def _document(event: TicketEvent) -> dict[str, Any]:
+def _document(kind: str, payload: bytes | str) -> dict[str, Any]:
     # As on the wire: a time of the database's own type would lose its microseconds, and the event its sameness.
-    return {
-        "_id": f"{event.ticket_id}:{event.sequence}",
-        "type": event.ce_type(),
-        **event.model_dump(mode="json", exclude_defaults=True),
-    }
+    event = orjson.loads(payload)
+    return {"_id": f"{event['ticket_id']}:{event['sequence']}", "type": kind, **event}
 
 
 def _gapless(numbered: dict[int, dict[str, Any]]) -> list[TicketEvent]:

@@ -73,15 +73,21 @@ class Router:
         refusals: list[Refusal] = []
         complaints = _complaints(batch)
         pieces = [complaints[i : i + PIECE] for i in range(0, len(complaints), PIECE)]
-        # While the database works on one piece, the texts of the next are read.
+        # While the database decides on one piece, the texts of the next are read and the one before is published.
         reading = asyncio.create_task(self.complaints.read(pieces[0] if pieces else []))
+        finishing = asyncio.create_task(_nothing())
         try:
             for following in [*pieces[1:], []] if pieces else []:
                 read = await reading
                 reading = asyncio.create_task(self.complaints.read(following))
-                refusals += await self._finish(await self.complaints.settle(read))
+                settled = await self.complaints.settle(read)
+                refusals += await finishing
+                finishing = asyncio.create_task(self._finish(settled))
+            refusals += await finishing
         finally:
             reading.cancel()
+            finishing.cancel()
+            await asyncio.gather(reading, finishing, return_exceptions=True)
         if commands := _commands(batch):
             refusals += await self._finish(await self.commands.settle(commands))
         return refusals
@@ -100,6 +106,10 @@ class Router:
         holders = {t.id: None if t.state in SETTLED else t.person for t in tickets}
         self.placement.capacity.free(await self.reservations.settle(holders))
         await self.claims.release(c for t in tickets if t.state in TERMINAL for c in t.complaints)
+
+
+async def _nothing() -> list[Refusal]:
+    return []
 
 
 def _complaints(batch: Sequence[Received[Message]]) -> list[Received[ComplaintSubmitted]]:

@@ -195,19 +195,17 @@ class Consumption:
         return {Place(*place): max(0, end - positions[place]) for place, end in ends.items() if place in positions}
 
     async def _consume(self, stream: Any) -> None:
-        """Faust's agent: hand over what arrives, and wait while there is no room."""
+        """Faust's agent: hand over what arrives, and wait while there is no room. An event brings all of a poll."""
         async for event in stream.noack().events():
-            message = event.message
-            place = message.tp
-            delivery = self._ledger.deliver(place, message.offset)
-            if delivery is Delivery.REREAD:
-                log.warning("records.missing", topic=message.topic, partition=message.partition, before=message.offset)
-                await self._app.reread(place)  # type: ignore[union-attr]
-            if delivery is not Delivery.TAKE:
-                continue
-            self._pending.append(message)
-            if len(self._pending) == 1 or len(self._pending) >= self._batch_max:
-                self._changed.set()
+            for record in event.value:
+                place = (record.topic, record.partition)
+                delivery = self._ledger.deliver(place, record.offset)
+                if delivery is Delivery.REREAD:
+                    log.warning("records.missing", topic=record.topic, partition=record.partition, before=record.offset)
+                    await self._app.reread(place)  # type: ignore[union-attr]
+                if delivery is Delivery.TAKE:
+                    self._pending.append(record)
+            self._changed.set()
             while len(self._pending) >= _PENDING_BATCHES_MAX * self._batch_max:
                 self._room.clear()
                 await self._room.wait()
@@ -293,7 +291,7 @@ class Consumption:
 
     def _finish(self, batch: list[Any]) -> None:
         for record in batch:
-            self._ledger.finish(record.tp, record.offset)
+            self._ledger.finish((record.topic, record.partition), record.offset)
         for topic, count in Counter(record.topic for record in batch).items():
             self.metrics.handled.labels(topic=topic).inc(count)
         self._finished += len(batch)

@@ -13,9 +13,10 @@ from functools import lru_cache
 from typing import Any, Final, Self
 
 import stamina
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from schemas.codec import Headers, encode
 from schemas.message import Message
@@ -32,6 +33,12 @@ MESSAGE_BYTES_MAX: Final = 1_900_000
 PUBLISH_S_MAX: Final = 15.0
 _ATTEMPTS_MAX: Final = 3
 _START_S_MAX: Final = 5.0
+_ALONE_MAX: Final = 4
+"""So many for one partition go one by one and share batches with what other tasks publish at this moment; more make
+batches of their own, at a tenth of the cost of a message sent alone."""
+
+_Sent = tuple[asyncio.Future[Any], Sequence["Record"]]
+"""A delivery, and what it delivers."""
 
 
 class PublishFailed(Exception):  # noqa: N818 - part of the contract with the services
@@ -74,8 +81,20 @@ def _hash(key: bytes) -> int:
     return int(murmur2(key) & 0x7FFFFFFF)
 
 
-def _partitioner(key: bytes | None, partitions: list[int], _available: list[int]) -> int:
-    return partitions[0 if key is None else _hash(key) % len(partitions)]
+def _value(record: Record) -> bytes | None:
+    # Kafka knows no record with neither key nor value.
+    return b"" if record.key is None and record.value is None else record.value
+
+
+def _require_size(record: Record) -> None:
+    """What aiokafka does for a message, and leaves out for a batch.
+
+    Raises:
+        MessageSizeTooLargeError: no broker of ours would take it.
+    """
+    size = DefaultRecordBatchBuilder.estimate_size_in_bytes(record.key, record.value, record.headers)
+    if size > MESSAGE_BYTES_MAX:
+        raise MessageSizeTooLargeError(f"a message of {size} bytes is larger than {MESSAGE_BYTES_MAX}")
 
 
 class Producer:
@@ -153,28 +172,26 @@ class Producer:
 
     async def _attempt(self, live: "_Live", records: list[Record]) -> tuple[list[Record], BaseException | None]:
         """Send all and await all; gives what is not acknowledged and why."""
-        futures: list[asyncio.Future[Any]] = []
+        sent: list[_Sent] = []
         failure: BaseException | None = None
         try:
             async with asyncio.timeout(self._publish_s_max):
-                for record in records:
-                    # Kafka knows no record with neither key nor value.
-                    value = b"" if record.key is None and record.value is None else record.value
-                    futures.append(
-                        await live.producer.send(record.topic, value=value, key=record.key, headers=record.headers)
-                    )
-                await live.delivered(futures)
+                for place, some in (await live.by_partition(records)).items():
+                    await live.send(place, some, sent)
+                await live.delivered([delivery for delivery, _ in sent])
         except (KafkaError, TimeoutError) as error:
             failure = error
-        unacknowledged = []
-        for index, record in enumerate(records):
-            future = futures[index] if index < len(futures) else None
-            if future is None or not future.done() or future.cancelled():
-                unacknowledged.append(record)
-                failure = failure or KafkaConnectionError("the producer was closed")
-            elif refusal := future.exception():
-                unacknowledged.append(record)
+        acknowledged: set[int] = set()
+        for delivery, delivered in sent:
+            if not delivery.done() or delivery.cancelled():
+                continue
+            if refusal := delivery.exception():
                 failure = failure or refusal
+            else:
+                acknowledged.update(map(id, delivered))
+        unacknowledged = [record for record in records if id(record) not in acknowledged]
+        if unacknowledged and failure is None:
+            failure = KafkaConnectionError("the producer was closed")
         return unacknowledged, failure
 
     async def _current(self) -> "_Live":
@@ -210,7 +227,6 @@ class _Live:
             max_batch_size=256 * 1024,
             max_request_size=MESSAGE_BYTES_MAX,
             request_timeout_ms=10_000,
-            partitioner=_partitioner,
         )
         live = cls(producer)
         try:
@@ -223,6 +239,43 @@ class _Live:
             await live.close()
             raise
         return live
+
+    async def by_partition(self, records: Sequence[Record]) -> dict[TopicPartition, list[Record]]:
+        """Records by where they go, in order within each."""
+        counts = {topic: len(await self.producer.partitions_for(topic)) for topic in {r.topic for r in records}}
+        places: dict[TopicPartition, list[Record]] = {}
+        for record in records:
+            number = 0 if record.key is None else _hash(record.key) % counts[record.topic]
+            places.setdefault(TopicPartition(record.topic, number), []).append(record)
+        return places
+
+    async def send(self, place: TopicPartition, records: Sequence[Record], sent: list[_Sent]) -> None:
+        """Send records to one partition, in order; `sent` gets the deliveries as they are under way."""
+        if len(records) <= _ALONE_MAX:
+            for record in records:
+                delivery = await self.producer.send(
+                    record.topic,
+                    value=_value(record),
+                    key=record.key,
+                    headers=record.headers,
+                    partition=place.partition,
+                )
+                sent.append((delivery, [record]))
+            return
+        waiting = list(records)
+        while waiting:
+            batch = self.producer.create_batch()
+            taken = 0
+            for record in waiting:
+                _require_size(record)
+                if not batch.append(key=record.key, value=_value(record), timestamp=None, headers=record.headers):
+                    break
+                taken += 1
+            batch.close()
+            sent.append(
+                (await self.producer.send_batch(batch, place.topic, partition=place.partition), waiting[:taken])
+            )
+            waiting = waiting[taken:]
 
     async def delivered(self, futures: Sequence[asyncio.Future[Any]]) -> None:
         """Return when all are done, or when this producer is being closed."""
