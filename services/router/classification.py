@@ -139,9 +139,9 @@ def _secondary(
     """The best matter of each further category that says enough, then those that the deciding rules put beside it."""
     best: dict[Category, tuple[float, str]] = {}
     first = category_of(decision.primary)
-    for code in sorted(scores):
+    for code in sorted(code for code, score in scores.items() if score >= policy.secondary_score_min):
         category = category_of(code)
-        if category in (first, Category.OTHER) or scores[code] < policy.secondary_score_min:
+        if category in (first, Category.OTHER):
             continue
         if category not in best or scores[code] > best[category][0]:
             best[category] = (scores[code], code)
@@ -155,9 +155,10 @@ def _evidence(codes: list[str], found: axes.Found, policy: ClassifierPolicy) -> 
     evidence: list[Evidence] = []
     for code in dict.fromkeys(codes):
         said: dict[str, float] = {}
-        for name, weight in vocabulary().speaks_for(code).items():
-            for word in found.get(name, ()):
-                said[word] = said.get(word, 0.0) + weight
+        weights = vocabulary().speaks_for(code)
+        for name in [name for name in weights if name in found]:
+            for word in found[name]:
+                said[word] = said.get(word, 0.0) + weights[name]
         ranked = sorted(said, key=lambda word: (-said[word], word))  # consumed within the turn
         evidence += [Evidence(word=word, says=code) for word in ranked[: policy.evidence_max - len(evidence)]]
     return tuple(evidence)

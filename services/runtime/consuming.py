@@ -93,6 +93,7 @@ class Consumption:
         self.metrics = metrics
         self._readiness = readiness or Readiness()
         self._batch_max = batch_max
+        self._pending_max = _PENDING_BATCHES_MAX * batch_max
         self._linger_s = linger_s
         self._instance = instance
         self._ledger = Ledger()
@@ -203,12 +204,21 @@ class Consumption:
                 if delivery is Delivery.REREAD:
                     log.warning("records.missing", topic=record.topic, partition=record.partition, before=record.offset)
                     await self._app.reread(place)  # type: ignore[union-attr]
-                if delivery is Delivery.TAKE:
-                    self._pending.append(record)
+                if delivery is not Delivery.TAKE:
+                    continue
+                self._pending.append(record)
+                if len(self._pending) >= self._pending_max:
+                    await self._wait_for_room()
+                    # What was fetched for a former assignment is read again, by whoever owns it now.
+                    if event.message.generation_id != event.app.consumer_generation_id:
+                        break
             self._changed.set()
-            while len(self._pending) >= _PENDING_BATCHES_MAX * self._batch_max:
-                self._room.clear()
-                await self._room.wait()
+
+    async def _wait_for_room(self) -> None:
+        self._changed.set()
+        while len(self._pending) >= self._pending_max:
+            self._room.clear()
+            await self._room.wait()
 
     async def _batches(self) -> None:
         while True:

@@ -6,6 +6,7 @@ features is adding integers.
 """
 
 import math
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +21,7 @@ WEIGHT_MAX: Final = 40
 """Weights lie between -WEIGHT_MAX and WEIGHT_MAX, so that one is one printable character."""
 ZERO: Final = 78
 """Character code of the weight 0."""
-_LANE_BYTES: Final = 3
+_LANE_BYTES: Final = 4
 
 
 def features(text: str, reading: Reading) -> Iterator[str]:
@@ -50,13 +51,10 @@ class Model:
         hits = [packed[name] for name in dict.fromkeys(features(text, reading)) if name in packed]
         if not hits:
             return {}
-        lanes = sum(hits).to_bytes(len(self.codes) * _LANE_BYTES, "little")
-        sums = [
-            int.from_bytes(lanes[at : at + _LANE_BYTES], "little") - ZERO * len(hits)
-            for at in range(0, len(lanes), _LANE_BYTES)
-        ]
-        middle = sorted(sums)[len(sums) // 2]
-        return {code: (total - middle) / math.sqrt(len(hits)) for code, total in zip(self.codes, sums, strict=True)}
+        # Every lane has ZERO once per feature added, so that differences between lanes are those of the weights.
+        sums = struct.unpack(f"<{len(self.codes)}I", sum(hits).to_bytes(len(self.codes) * _LANE_BYTES, "little"))
+        middle, scale = sorted(sums)[len(sums) // 2], math.sqrt(len(hits))
+        return {code: (total - middle) / scale for code, total in zip(self.codes, sums, strict=True)}
 
 
 def pack(weights: str) -> int:

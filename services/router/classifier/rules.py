@@ -5,8 +5,8 @@ the reason that its docstring gives, so that every result can be explained by th
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from schemas.codes import Category
 
@@ -36,23 +36,28 @@ Scores = dict[str, float]
 """Matter code, such as `delay.delivery` or `loss`, to score."""
 
 _FAULT_CLEAR = 2.0
+_OTHER = "other"
 _OTHER_PRIOR = 0.8
 _SHARE_OF_LESSER = 0.3
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Primary matter, the score of every category, and how far the first is ahead of the second."""
+class Decision(NamedTuple):
+    """Primary matter, and how far its category is ahead of the second."""
 
     primary: str
-    categories: Mapping[Category, float]
     margin: float
 
 
 @cache
 def category_of(code: str) -> Category:
     """Category of a matter code."""
-    return Category(code.partition(".")[0])
+    return Category(_name_of(code))
+
+
+@cache
+def _name_of(code: str) -> str:
+    # A plain string: hashing an enum's member is a call into Python, and this is the hot path.
+    return code.partition(".")[0]
 
 
 def _at_most(scores: Scores, code: str, limit: float) -> None:
@@ -114,21 +119,20 @@ def decide(scores: Scores, found: Mapping[str, object]) -> Decision:
     """Apply every rule to the scores (changed in place) and take the category that scores most, and its best matter."""
     for rule in RULES:
         rule(scores, found)
-    best: dict[Category, float] = {}
-    total: dict[Category, float] = {}
+    best: dict[str, float] = {}
+    total: dict[str, float] = {}
     for code, score in scores.items():
-        category = category_of(code)
-        best[category] = max(best.get(category, 0.0), score)
         if score > 0:
+            category = _name_of(code)
+            best[category] = max(best.get(category, 0.0), score)
             total[category] = total.get(category, 0.0) + score
-    categories = {c: top + _SHARE_OF_LESSER * (total.get(c, 0.0) - top) for c, top in best.items()}
-    categories[Category.OTHER] = categories.get(Category.OTHER, 0.0) + _OTHER_PRIOR
-    ranked = sorted(categories, key=lambda c: (-categories[c], c))
-    first = ranked[0]
-    matters = sorted((code for code in scores if category_of(code) is first), key=lambda code: (-scores[code], code))
-    primary = matters[0] if matters and scores[matters[0]] > 0 else "other.unclear"
-    margin = categories[first] - (categories[ranked[1]] if len(ranked) > 1 else 0.0)
-    return Decision(primary, categories, margin)
+    worth = {name: top + _SHARE_OF_LESSER * (total[name] - top) for name, top in best.items()}
+    worth[_OTHER] = worth.get(_OTHER, 0.0) + _OTHER_PRIOR
+    first = min(worth, key=lambda name: (-worth[name], name))
+    matters = [code for code, score in scores.items() if score > 0 and _name_of(code) == first]
+    primary = min(matters, key=lambda code: (-scores[code], code), default="other.unclear")
+    margin = worth[first] - max((value for name, value in worth.items() if name != first), default=0.0)
+    return Decision(primary, margin)
 
 
 def beside(primary: str, found: Mapping[str, object]) -> Iterator[str]:
