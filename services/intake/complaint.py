@@ -52,8 +52,8 @@ assert _HOME.mobile is not None
 _HOME_MOBILE: Final = re.compile(str(_HOME.mobile.national_number_pattern))
 _HOME_CODE: Final = f"+{phonenumbers.country_code_for_region(HOME_REGION)}"
 _CODE: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$"
-_CJK: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
-_LETTER: Final = re.compile(r"[^\W\d_]")
+_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
+_LETTERS: Final = re.compile(r"[^\W\d_]+")
 
 
 class MalformedJson(ValueError):  # noqa: N818  # said of the body
@@ -325,8 +325,8 @@ def check(raw: Mapping[str, Any], circumstances: Circumstances) -> Checked:
 
 def language_of(text: str) -> Language:
     """Chinese when at least a tenth of the letters are Han characters, else English."""
-    han = len(_CJK.findall(text))
-    return Language.ZH if han and han * 10 >= len(_LETTER.findall(text)) else Language.EN
+    han = sum(map(len, _HAN.findall(text)))
+    return Language.ZH if han and han * 10 >= sum(map(len, _LETTERS.findall(text))) else Language.EN
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

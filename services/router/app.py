@@ -55,7 +55,7 @@ class Foundation:
             on=lambda error: isinstance(error, UNAVAILABLE), attempts=None, timeout=None, wait_initial=0.2, wait_max=2.0
         ):
             with attempt:
-                for store in (ClaimStore, ContactStore, EventStore, ParkedStore, ReservationStore, TicketStore):
+                for store in (ClaimStore, EventStore, ParkedStore, ReservationStore, TicketStore):
                     await store(self._database).create_indexes()
                 self._placement.organisation = await DirectoryStore(self._database).current_or_packaged()
                 await self._placement.refresh()

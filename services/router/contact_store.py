@@ -17,14 +17,12 @@ class ContactStore:
     """`{_id: contact_ref, complaint_id, ticket_id, contact, wording, masked, index, language, channel, time_zone}`.
 
     `contact` (None for an anonymous complaint) and `wording` are `schemas.sealed.Sealed`, opened with the complaint id.
+    `index` says which documents are about one person. No database index is over it: erasure is rare and may look
+    through all, while an index would have to be kept at every complaint.
     """
 
     def __init__(self, database: Database) -> None:
         self._contacts = database["contacts"]
-
-    async def create_indexes(self) -> None:
-        """For finding what is stored about a person."""
-        await self._contacts.create_index("index")
 
     async def keep(self, complaints: Sequence[tuple[ComplaintSubmitted, UUID]]) -> None:
         """Keep contact and wording of complaints, each with the ticket that it belongs to."""

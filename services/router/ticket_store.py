@@ -21,8 +21,7 @@ class TicketStore:
         self._tickets = database["tickets"]
 
     async def create_indexes(self) -> None:
-        """For finding by number, and the oldest that waits for a person."""
-        await self._tickets.create_index("number")
+        """For finding the oldest that waits for a person."""
         await self._tickets.create_index([("person", 1), ("department", 1), ("opened_at", 1)])
 
     async def project(self, tickets: Sequence[Ticket], *, fresh: Iterable[UUID] = ()) -> None:
@@ -66,9 +65,10 @@ class TicketStore:
         return {UUID(d["_id"]): TicketState(d["state"]) async for d in cursor}
 
     async def waiting(self, department: str, *, count_max: int) -> list[dict[str, Any]]:
-        """Open tickets of a department that no person has, the oldest first."""
+        """Open tickets of a department that no person has, the oldest first; of each what offering it needs."""
         query = {"person": None, "department": department, "state": {"$in": _OPEN}}
-        return await self._tickets.find(query).sort("opened_at", 1).limit(count_max).to_list(None)
+        shown = {"routing_key": 1, "version": 1, "unit": 1, "category": 1}
+        return await self._tickets.find(query, shown).sort("opened_at", 1).limit(count_max).to_list(None)
 
 
 def document(ticket: Ticket) -> dict[str, Any]:
