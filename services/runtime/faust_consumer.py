@@ -194,22 +194,18 @@ class _Consumer(driver.Consumer):
 
     async def _poll(self) -> Any:
         """An event whose value is a list of aiokafka's records, or None; as Faust's `getmany`, without its loop."""
-        app = self._application
-        generation = app.consumer_generation_id
         fetched, active = await self._wait_next_records(1.0)
         if self.should_stop or fetched is None:
             return None
         if not self.flow_active:
             await self.perform_seek()
             return None
-        if generation != app.consumer_generation_id:
-            return None
         records = [r for place, some in fetched.items() if active is None or place in active for r in some]
         if not records:
             return None
         first = records[0]
         message = self._to_message(TP(first.topic, first.partition), first)
-        return app.create_event(None, records, None, message)
+        return self._application.create_event(None, records, None, message)
 
     async def _wait_for_room(self, queue: Any) -> None:
         while queue.full() and not self.should_stop:  # noqa: ASYNC110 - the queue has no event for it
