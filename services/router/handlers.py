@@ -22,7 +22,7 @@ from services.router.ticket import SETTLED, TERMINAL, Ticket
 from services.runtime.handling import Received, Refusal
 from services.runtime.producing import Outgoing
 
-PIECE: Final = 250
+PIECE: Final = 400
 """Complaints that are decided together: enough for bulk operations, few enough to overlap with reading."""
 
 

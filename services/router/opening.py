@@ -1,11 +1,12 @@
 """What a complaint that is nobody's repeat becomes: its ticket's first events. Pure."""
 
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
 from schemas import ids
 from schemas.classification import Classification, Extracted, Facts
-from schemas.codes import ActorKind, DeliveryChannel, TicketState
+from schemas.codes import ActorKind, Channel, DeliveryChannel, Role, SpecialIdentity, TicketState
 from schemas.commands import FollowUp, TicketCommand
 from schemas.complaint import ComplaintSubmitted, Wording
 from schemas.events import TicketAssigned, TicketClassified, TicketEvent, TicketOpened
@@ -118,16 +119,21 @@ def facts_of(complaint: ComplaintSubmitted, remedy: Extracted | None) -> Facts:
         remedy: what the remedy sought names; the largest sum in it is the claim.
     """
     declared = complaint.declared_value
-    claimed = (
-        [a.value for a in remedy.amounts if a.currency == declared.currency] if declared is not None and remedy else []
-    )
+    if declared is None:
+        return _facts_without_value(complaint.role, complaint.special_identity, complaint.channel)
+    claimed = [a.value for a in remedy.amounts if a.currency == declared.currency] if remedy else []
     return Facts(
-        declared_value=float(declared.amount) if declared else None,
+        declared_value=float(declared.amount),
         claimed_value=float(max(claimed)) if claimed else None,
         role=complaint.role,
         special_identity=complaint.special_identity,
         channel=complaint.channel,
     )
+
+
+@cache
+def _facts_without_value(role: Role | None, special_identity: SpecialIdentity | None, channel: Channel) -> Facts:
+    return Facts(role=role, special_identity=special_identity, channel=channel)
 
 
 def subject_of(complaint: ComplaintSubmitted, said: Classification, places: tuple[str, ...]) -> Subject:

@@ -19,7 +19,7 @@ class RouterSettings(RuntimeSettings):
     text_window_days: float = Field(
         7.0, gt=0, le=3650, description="Days within which the same text from the same person is the same matter."
     )
-    router_batch_max: int = Field(1000, ge=1, le=5000, description="Most messages of a batch.")
+    router_batch_max: int = Field(2000, ge=1, le=5000, description="Most messages of a batch.")
     router_linger_s: float = Field(0.02, ge=0, le=1, description="Seconds that a batch waits for more messages.")
     directory_poll_s: float = Field(2.0, gt=0, le=60, description="Seconds between looks at directory and capacity.")
     offer_s: float = Field(1.0, gt=0, le=60, description="Seconds between offers of waiting tickets to free people.")
