@@ -1,11 +1,12 @@
 """Deadlines in the database: `deadlines`, one document each, and `deadline_shards`, which says which of them may fire.
 
-A deadline is `{_id, shard, state, due_at, revision, payload, attempts, fired_at, fired_by}`; a done one is deleted.
+A deadline is `{_id, shard, state, due_at, revision, payload, attempts, fired_by}`; a done one is deleted. `fired_by` is
+`<worker>:<batch>`. `deadline_workers` says which workers live: one write keeps everything that a worker has in hand.
 Times are whole milliseconds, as the database keeps them, rounded up when they are armed, so that nothing fires early.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -73,19 +74,22 @@ class DeadlineStore(Protocol):
     async def remove(self, revisions: Mapping[str, int]) -> None:
         """Take back by id, unless the stored revision is higher."""
 
-    async def armed(self, shard: str, *, until: Seconds, limit: int) -> list[tuple[Seconds, str]]:
-        """(due, id) of a shard's armed deadlines due at or before `until`, earliest first."""
+    async def ahead(self, shard: str, *, until: Seconds, limit: int) -> list[tuple[Seconds, str]]:
+        """(due, id) of a shard's deadlines due at or before `until`, earliest first. Some may be in hand already."""
 
     async def overdue(
-        self, shards: Sequence[str], *, due_before: Seconds, fired_before: Seconds, limit: int
+        self, shards: Sequence[str], *, due_before: Seconds, living: Collection[str], limit: int
     ) -> list[tuple[Seconds, str]]:
-        """(due, id) of what should have fired before `due_before`, or fired before `fired_before` and is not done."""
+        """(due, id) of what was due before `due_before` and is in the hands of no living worker.
 
-    async def claim(self, ids: Sequence[str], *, now: Seconds, fired_before: Seconds, token: str) -> list[Due]:
-        """Those of `ids` that are due and that `token` has won. Asking again with the same token gives them again."""
+        `limit` is for all shards together, and each has its part of it.
+        """
 
-    async def extend(self, ids: Sequence[str], *, now: Seconds, token: str) -> None:
-        """Still being handled: begin the lease anew."""
+    async def claim(self, ids: Sequence[str], *, now: Seconds, living: Collection[str], token: str) -> list[Due]:
+        """Those of `ids` that are due and that `token` has won. Asking again with the same token gives them again.
+
+        Won is what is armed, and what is in the hands of a worker that is not among the `living`.
+        """
 
     async def postpone(self, due: Due, *, until: Seconds, token: str) -> None:
         """Arm it again for another attempt."""
@@ -102,10 +106,24 @@ class DeadlineStore(Protocol):
     async def follow(self, names: Sequence[str], *, now: Seconds) -> None:
         """A living worker looks after these."""
 
+    async def live(self, worker: str, *, now: Seconds) -> None:
+        """Say that this worker lives."""
 
-_INDEX: Final = [("shard", 1), ("state", 1), ("due_at", 1)]
+    async def living(self, *, since: Seconds) -> set[str]:
+        """The workers of all services that have said so since then."""
+
+
+def worker_of(token: str) -> str:
+    """The worker that claims with this token."""
+    return token.rpartition(":")[0]
+
+
+_INDEX: Final = [("shard", 1), ("due_at", 1)]
 _ARMED: Final = "armed"
 _FIRED: Final = "fired"
+_WORKERS_MAX: Final = 100
+"""More than ever live: then those that are long dead are forgotten."""
+_FORGOTTEN_S: Final = 3600.0
 
 
 class MongoDeadlineStore:
@@ -114,6 +132,7 @@ class MongoDeadlineStore:
     def __init__(self, database: Database) -> None:
         self._deadlines = database["deadlines"]
         self._shards = database["deadline_shards"]
+        self._workers = database["deadline_workers"]
 
     async def prepare(self) -> None:
         """Make the index. May be called by every process at every start."""
@@ -149,44 +168,47 @@ class MongoDeadlineStore:
             removals = [DeleteOne({"_id": id_, "revision": {"$lte": r}}) for id_, r in revisions.items()]
             await self._deadlines.bulk_write(removals, ordered=False)
 
-    async def armed(self, shard: str, *, until: Seconds, limit: int) -> list[tuple[Seconds, str]]:
+    async def ahead(self, shard: str, *, until: Seconds, limit: int) -> list[tuple[Seconds, str]]:
         """See `DeadlineStore`."""
-        wanted = {"shard": shard, "state": _ARMED, "due_at": {"$lte": _date(until)}}
-        found = self._deadlines.find(wanted, {"due_at": 1}).sort("due_at", 1).limit(limit)
+        found = self._until(shard, until, {"due_at": 1}).sort("due_at", 1).limit(limit)
         return [(d["due_at"].timestamp(), d["_id"]) for d in await found.to_list(None)]
 
     async def overdue(
-        self, shards: Sequence[str], *, due_before: Seconds, fired_before: Seconds, limit: int
+        self, shards: Sequence[str], *, due_before: Seconds, living: Collection[str], limit: int
     ) -> list[tuple[Seconds, str]]:
         """See `DeadlineStore`."""
-        if not shards:
-            return []
-        late = {"$lte": _date(due_before)}
-        # One branch per shard and state: each is a range of the index, which not every server makes of `$in`.
-        branches: list[dict[str, Any]] = [{"shard": s, "state": _ARMED, "due_at": late} for s in shards]
-        abandoned = {"$lte": _date(fired_before)}
-        branches += [{"shard": s, "state": _FIRED, "due_at": late, "fired_at": abandoned} for s in shards]
-        found = self._deadlines.find({"$or": branches}, {"due_at": 1}).limit(limit)
-        return [(d["due_at"].timestamp(), d["_id"]) for d in await found.to_list(None)]
+        late: list[tuple[Seconds, str]] = []
+        for shard in shards:
+            found = self._until(shard, due_before, {"due_at": 1, "state": 1, "fired_by": 1})
+            late += [
+                (d["due_at"].timestamp(), d["_id"])
+                for d in await found.limit(max(limit // len(shards), 1)).to_list(None)
+                if d["state"] == _ARMED or worker_of(d["fired_by"]) not in living
+            ]
+        return late
 
-    async def claim(self, ids: Sequence[str], *, now: Seconds, fired_before: Seconds, token: str) -> list[Due]:
+    def _until(self, shard: str, until: Seconds, fields: dict[str, int]) -> Any:
+        # Exactly the fields of the index. With any other condition, or one branch for each shard, the server reads
+        # every deadline of the shard: 24 branches took 0.3 s where 20,000 were armed and none was due.
+        return self._deadlines.find({"shard": shard, "due_at": {"$lte": _date(until)}}, fields)
+
+    async def claim(self, ids: Sequence[str], *, now: Seconds, living: Collection[str], token: str) -> list[Due]:
         """See `DeadlineStore`."""
-        at = _date(now)
-        free = [{"state": _ARMED, "due_at": {"$lte": at}}, {"state": _FIRED, "fired_at": {"$lte": _date(fired_before)}}]
         named = {"$in": list(ids)}
-        won = {"$set": {"state": _FIRED, "fired_at": at, "fired_by": token}, "$inc": {"attempts": 1}}
-        await self._deadlines.update_many({"_id": named, "$or": free}, won)
-        found = await self._deadlines.find({"_id": named, "fired_by": token}).to_list(None)
-        return [_due(d) for d in found]
-
-    async def extend(self, ids: Sequence[str], *, now: Seconds, token: str) -> None:
-        """See `DeadlineStore`."""
-        ours = {"_id": {"$in": list(ids)}, "fired_by": token}
-        await self._deadlines.update_many(ours, {"$set": {"fired_at": _date(now)}})
+        won = {"$set": {"state": _FIRED, "fired_by": token}, "$inc": {"attempts": 1}}
+        # Never with `$or`, for which the server looks at every deadline there is.
+        await self._deadlines.update_many({"_id": named, "state": _ARMED, "due_at": {"$lte": _date(now)}}, won)
+        found = await self._deadlines.find({"_id": named}).to_list(None)
+        dead = {d["fired_by"] for d in found if d["state"] == _FIRED and worker_of(d["fired_by"]) not in living}
+        if dead := dead - {token}:
+            for holder in dead:
+                await self._deadlines.update_many({"_id": named, "state": _FIRED, "fired_by": holder}, won)
+            found = await self._deadlines.find({"_id": named}).to_list(None)
+        return [_due(d) for d in found if d.get("fired_by") == token]
 
     async def postpone(self, due: Due, *, until: Seconds, token: str) -> None:
         """See `DeadlineStore`."""
-        again = {"$set": {"state": _ARMED, "due_at": _date(until)}, "$unset": {"fired_at": "", "fired_by": ""}}
+        again = {"$set": {"state": _ARMED, "due_at": _date(until)}, "$unset": {"fired_by": ""}}
         await self._deadlines.update_one({"_id": due.id, "fired_by": token}, again)
 
     async def done(self, ids: Sequence[str], *, token: str) -> None:
@@ -216,6 +238,17 @@ class MongoDeadlineStore:
         """See `DeadlineStore`."""
         if names:
             await self._shards.update_many({"_id": {"$in": list(names)}}, {"$set": {"followed_at": _date(now)}})
+
+    async def live(self, worker: str, *, now: Seconds) -> None:
+        """See `DeadlineStore`."""
+        await self._workers.update_one({"_id": worker}, {"$set": {"seen_at": _date(now)}}, upsert=True)
+
+    async def living(self, *, since: Seconds) -> set[str]:
+        """See `DeadlineStore`."""
+        found = await self._workers.find({}).to_list(None)
+        if len(found) > _WORKERS_MAX:
+            await self._workers.delete_many({"seen_at": {"$lt": _date(since - _FORGOTTEN_S)}})
+        return {d["_id"] for d in found if d["seen_at"] >= _date(since)}
 
 
 def kept_seconds(at: datetime) -> Seconds:

@@ -10,11 +10,11 @@ changes of ownership for as long as any worker follows it.
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 from uuid import uuid4
@@ -66,13 +66,13 @@ class Timing:
     """Overdue by so much, anybody may take it."""
     sweep_max: int = 2_000
     lease_s: float = 0.6
-    """A worker that handles for longer says so meanwhile; one that does not is taken for dead."""
+    """A worker that has not said for so long that it lives is taken for dead, and what it has in hand is taken over."""
     followed_s: float = 3.0
     """An open shard that nobody followed for so long is closed until its owner has caught up."""
     batch_max: int = 500
     batches_max: int = 4
     """Handed out at the same time."""
-    gather_s: float = 0.02
+    gather_s: float = 0.04
     """Waited between batches that are not full, so that single deadlines make batches."""
     retry_s_max: float = 1.0
     postponed_s_max: float = 300.0
@@ -108,6 +108,7 @@ class Deadlines:
         self._loops: list[asyncio.Task[None]] = []
         self._generation = 0
         self._started_at: Seconds = 0.0
+        self._living: set[str] = set()
         self._on_due: OnDue
         self._owner: Owner
 
@@ -135,6 +136,7 @@ class Deadlines:
         self._on_due, self._owner = on_due, owner
         self._started_at = self._clock.time()
         self._loops = [
+            asyncio.create_task(self._live(), name=f"{self._service}.deadlines.live"),
             asyncio.create_task(self._follow(), name=f"{self._service}.deadlines.follow"),
             asyncio.create_task(self._fire(), name=f"{self._service}.deadlines.fire"),
         ]
@@ -160,6 +162,13 @@ class Deadlines:
             task.cancel()
         await asyncio.gather(*self._loops, *self._handling, return_exceptions=True)
 
+    async def _live(self) -> None:
+        """Keep what this worker has in hand, for ever."""
+        while True:
+            with contextlib.suppress(*UNAVAILABLE):  # Who follows shards meets the same, and says so.
+                await self._store.live(self._worker, now=self._clock.time())
+            await self._clock.wait(self._never, self._timing.lease_s / 3)
+
     async def _follow(self) -> None:
         """Keep track of shards, read ahead and sweep, for ever."""
         followed_at = 0.0
@@ -172,6 +181,7 @@ class Deadlines:
             await self._clock.wait(self._never, self._timing.tick_s)
 
     async def _tick(self, now: Seconds, followed_at: Seconds) -> Seconds:
+        self._living = await self._store.living(since=now - self._timing.lease_s) | {self._worker}
         generation, partitions = self._owner.generation, self._owner.partitions
         if generation == 0:
             return followed_at  # Until it has been given a share once, nobody knows whether others are at work.
@@ -212,7 +222,7 @@ class Deadlines:
             return
         until, limit = now + timing.window_s, max(timing.window_size_max // max(len(shards), 1), 1)
         window.begin_reading()
-        read = {shard: await self._store.armed(shard, until=until, limit=limit) for shard in shards}
+        read = {shard: await self._store.ahead(shard, until=until, limit=limit) for shard in shards}
         window.replace(read, until=until, limit=limit)
         self._swept.clear()
         self._wake.set()
@@ -230,7 +240,7 @@ class Deadlines:
         found = await self._store.overdue(
             sorted(shards),
             due_before=late,
-            fired_before=now - self._timing.lease_s,
+            living=self._living,
             limit=self._timing.sweep_max,
         )
         # Where very much is overdue, the owner is at work on it, and looking for it costs the database dearly.
@@ -275,13 +285,11 @@ class Deadlines:
         token = f"{self._worker}:{next(self._batches)}"
 
         async def claim() -> list[Due]:
-            now = self._clock.time()
-            return await self._store.claim(ids, now=now, fired_before=now - self._timing.lease_s, token=token)
+            return await self._store.claim(ids, now=self._clock.time(), living=self._living, token=token)
 
         due = await self._persist(claim)
         if due:
-            async with self._lease([d.id for d in due], token):
-                await self._hand_out(due, token)
+            await self._hand_out(due, token)
 
     async def _hand_out(self, due: list[Due], token: str) -> None:
         """Have them handled; those that make the handler fail are put off, the others are not held up by them."""
@@ -310,24 +318,6 @@ class Deadlines:
         for d in due:
             self._metrics.lateness.observe(max(now - d.due_at.timestamp(), 0.0))
         await self._persist(lambda: self._store.done([d.id for d in due], token=token))
-
-    @asynccontextmanager
-    async def _lease(self, ids: list[str], token: str) -> AsyncIterator[None]:
-        """Keep telling that they are being handled."""
-
-        async def extend() -> None:
-            while True:
-                await self._clock.wait(self._never, self._timing.lease_s / 3)
-                try:
-                    await self._store.extend(ids, now=self._clock.time(), token=token)
-                except UNAVAILABLE:
-                    continue  # The handler meets the same, and says so.
-
-        task = asyncio.create_task(extend())
-        try:
-            yield
-        finally:
-            task.cancel()
 
     async def _persist(self, act: Callable[[], Awaitable[R]]) -> R:
         """Do it until every part that it needs is there."""

@@ -6,10 +6,10 @@
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from services.runtime.deadline_store import Deadline, Due, Seconds, Shard, ShardState, kept_seconds
+from services.runtime.deadline_store import Deadline, Due, Seconds, Shard, ShardState, kept_seconds, worker_of
 
 
 class VirtualClock:
@@ -64,12 +64,11 @@ class VirtualClock:
 class _Kept:
     deadline: Deadline
     due: Seconds
-    fired_at: Seconds | None = None
     fired_by: str = ""
     attempts: int = 0
 
-    def free(self, now: Seconds, fired_before: Seconds) -> bool:
-        return self.due <= now if self.fired_at is None else self.fired_at <= fired_before
+    def free(self, now: Seconds, living: Collection[str]) -> bool:
+        return worker_of(self.fired_by) not in living if self.fired_by else self.due <= now
 
 
 class MemoryDeadlineStore:
@@ -80,6 +79,7 @@ class MemoryDeadlineStore:
         self.before: Callable[[str], None] = _nothing
         self.after: Callable[[str], None] = _nothing
         self._shards: dict[str, Shard] = {}
+        self._workers: dict[str, Seconds] = {}
 
     async def put(self, deadlines: Sequence[Deadline]) -> None:
         """See `DeadlineStore`."""
@@ -98,32 +98,31 @@ class MemoryDeadlineStore:
                 del self.kept[id_]
         self.after("remove")
 
-    async def armed(self, shard: str, *, until: Seconds, limit: int) -> list[tuple[Seconds, str]]:
+    async def ahead(self, shard: str, *, until: Seconds, limit: int) -> list[tuple[Seconds, str]]:
         """See `DeadlineStore`."""
-        await self._enter("armed")
-        found = (
-            (k.due, id_)
-            for id_, k in self.kept.items()
-            if k.deadline.shard == shard and k.fired_at is None and k.due <= until
-        )
+        await self._enter("ahead")
+        found = ((k.due, id_) for id_, k in self.kept.items() if k.deadline.shard == shard and k.due <= until)
         return sorted(found)[:limit]
 
     async def overdue(
-        self, shards: Sequence[str], *, due_before: Seconds, fired_before: Seconds, limit: int
+        self, shards: Sequence[str], *, due_before: Seconds, living: Collection[str], limit: int
     ) -> list[tuple[Seconds, str]]:
         """See `DeadlineStore`."""
         await self._enter("overdue")
-        wanted = set(shards)
-        late = ((i, k) for i, k in self.kept.items() if k.deadline.shard in wanted and k.due <= due_before)
-        return [(k.due, id_) for id_, k in late if k.free(due_before, fired_before)][:limit]
+        each = max(limit // max(len(shards), 1), 1)
+        late: list[tuple[Seconds, str]] = []
+        for shard in shards:
+            there = [(i, k) for i, k in self.kept.items() if k.deadline.shard == shard and k.due <= due_before]
+            late += [(k.due, id_) for id_, k in there[:each] if k.free(due_before, living)]
+        return late
 
-    async def claim(self, ids: Sequence[str], *, now: Seconds, fired_before: Seconds, token: str) -> list[Due]:
+    async def claim(self, ids: Sequence[str], *, now: Seconds, living: Collection[str], token: str) -> list[Due]:
         """See `DeadlineStore`."""
         await self._enter("claim")
         for id_ in ids:
             kept = self.kept.get(id_)
-            if kept is not None and kept.free(now, fired_before):
-                kept.fired_at, kept.fired_by = now, token
+            if kept is not None and kept.fired_by != token and kept.free(now, living):
+                kept.fired_by = token
                 kept.attempts += 1
         self.after("claim")
         return [
@@ -131,17 +130,11 @@ class MemoryDeadlineStore:
             for id_, k in self._held(ids, token)
         ]
 
-    async def extend(self, ids: Sequence[str], *, now: Seconds, token: str) -> None:
-        """See `DeadlineStore`."""
-        await self._enter("extend")
-        for _, kept in self._held(ids, token):
-            kept.fired_at = now
-
     async def postpone(self, due: Due, *, until: Seconds, token: str) -> None:
         """See `DeadlineStore`."""
         await self._enter("postpone")
         for _, kept in self._held([due.id], token):
-            kept.due, kept.fired_at, kept.fired_by = until, None, ""
+            kept.due, kept.fired_by = until, ""
 
     async def done(self, ids: Sequence[str], *, token: str) -> None:
         """See `DeadlineStore`."""
@@ -165,6 +158,16 @@ class MemoryDeadlineStore:
         await self._enter("follow")
         for name in names:
             self._shards[name] = replace(self._shards[name], followed_at=now)
+
+    async def live(self, worker: str, *, now: Seconds) -> None:
+        """See `DeadlineStore`."""
+        await self._enter("live")
+        self._workers[worker] = now
+
+    async def living(self, *, since: Seconds) -> set[str]:
+        """See `DeadlineStore`."""
+        await self._enter("living")
+        return {worker for worker, seen_at in self._workers.items() if seen_at >= since}
 
     def _held(self, ids: Sequence[str], token: str) -> list[tuple[str, _Kept]]:
         return [(i, k) for i in ids if (k := self.kept.get(i)) is not None and k.fired_by == token]

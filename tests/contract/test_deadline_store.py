@@ -1,7 +1,7 @@
 """What deadlines rely on, of the store in memory and of the one in the database."""
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +12,7 @@ from services.runtime.simulated import MemoryDeadlineStore
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 T = NOON.timestamp()
-NEVER = 0.0
+BOTH = ("w1", "w2")
 
 
 @pytest.fixture(params=["memory", pytest.param("mongo", marks=pytest.mark.integration)])
@@ -36,16 +36,16 @@ def deadline(id_: str = "a", *, after_s: float = 0.0, revision: int = 0, shard: 
 
 
 async def claimed(
-    store: DeadlineStore, *ids: str, now: float = T, token: str = "w1", fired_before: float = NEVER
+    store: DeadlineStore, *ids: str, now: float = T, token: str = "w1:1", living: Sequence[str] = BOTH
 ) -> list[str]:
     """What a claim gives, by id."""
-    return sorted(d.id for d in await store.claim(ids, now=now, fired_before=fired_before, token=token))
+    return sorted(d.id for d in await store.claim(ids, now=now, living=living, token=token))
 
 
 async def test_claim_gives_what_was_armed(store: DeadlineStore) -> None:
     """A claimed deadline comes with everything that it was armed with."""
     await store.put([deadline(revision=3)])
-    (due,) = await store.claim(["a"], now=T, fired_before=NEVER, token="w1")
+    (due,) = await store.claim(["a"], now=T, living=BOTH, token="w1:1")
     assert (due.id, due.shard, due.due_at, due.payload, due.revision, due.attempts) == (
         "a",
         "sla:1",
@@ -68,46 +68,47 @@ async def test_nothing_is_claimed_before_it_is_due(store: DeadlineStore) -> None
 async def test_one_of_two_claims_wins(store: DeadlineStore) -> None:
     """The second of two workers gets nothing; the first may ask again and gets the same."""
     await store.put([deadline("a"), deadline("b")])
-    assert await claimed(store, "a", token="w1") == ["a"]
-    assert await claimed(store, "a", "b", token="w2") == ["b"]
-    assert await claimed(store, "a", "b", token="w1") == ["a"]
+    assert await claimed(store, "a", token="w1:1") == ["a"]
+    assert await claimed(store, "a", "b", token="w2:1") == ["b"]
+    assert await claimed(store, "a", "b", token="w1:1") == ["a"]
 
 
-async def test_a_fired_one_is_handed_out_again_after_its_lease(store: DeadlineStore) -> None:
+async def test_a_fired_one_is_handed_out_again_when_its_worker_is_dead(store: DeadlineStore) -> None:
     """What a dead worker left behind is claimed by another, and counted as an attempt."""
     await store.put([deadline()])
-    assert await claimed(store, "a", token="w1") == ["a"]
-    assert await claimed(store, "a", token="w2", now=T + 1, fired_before=T - 0.1) == []
-    (due,) = await store.claim(["a"], now=T + 1, fired_before=T, token="w2")
+    assert await claimed(store, "a", token="w1:1") == ["a"]
+    assert await claimed(store, "a", token="w2:1", now=T + 1) == []
+    (due,) = await store.claim(["a"], now=T + 1, living=["w2"], token="w2:1")
     assert due.attempts == 1
 
 
-async def test_a_lease_can_be_extended(store: DeadlineStore) -> None:
-    """A worker that is slow but alive keeps what it has."""
-    await store.put([deadline()])
-    await claimed(store, "a", token="w1")
-    await store.extend(["a"], now=T + 5, token="w1")
-    assert await claimed(store, "a", token="w2", now=T + 6, fired_before=T + 4) == []
+async def test_who_lives(store: DeadlineStore) -> None:
+    """A worker lives while it has said so of late."""
+    await store.live("w1", now=T)
+    await store.live("w2", now=T)
+    await store.live("w2", now=T + 5)
+    assert await store.living(since=T) == {"w1", "w2"}
+    assert await store.living(since=T + 1) == {"w2"}
 
 
 async def test_done_deletes_only_the_claimers_own(store: DeadlineStore) -> None:
     """A worker whose lease was taken over does not delete what the other has in hand."""
     await store.put([deadline()])
-    await claimed(store, "a", token="w1")
-    await claimed(store, "a", token="w2", now=T + 1, fired_before=T)
-    await store.done(["a"], token="w1")
-    assert await claimed(store, "a", token="w2") == ["a"]
-    await store.done(["a"], token="w2")
-    assert await claimed(store, "a", token="w2") == []
+    await claimed(store, "a", token="w1:1")
+    await claimed(store, "a", token="w2:1", now=T + 1, living=["w2"])
+    await store.done(["a"], token="w1:1")
+    assert await claimed(store, "a", token="w2:1") == ["a"]
+    await store.done(["a"], token="w2:1")
+    assert await claimed(store, "a", token="w2:1") == []
 
 
 async def test_what_is_armed_again_while_handled_survives_done(store: DeadlineStore) -> None:
     """A handler may arm the same id for later before it ends."""
     await store.put([deadline(revision=1)])
-    await claimed(store, "a", token="w1")
+    await claimed(store, "a", token="w1:1")
     await store.put([deadline(after_s=60, revision=2)])
-    await store.done(["a"], token="w1")
-    assert await store.armed("sla:1", until=T + 60, limit=10) == [(T + 60, "a")]
+    await store.done(["a"], token="w1:1")
+    assert await store.ahead("sla:1", until=T + 60, limit=10) == [(T + 60, "a")]
 
 
 async def test_moving_changes_the_due_time(store: DeadlineStore) -> None:
@@ -122,7 +123,7 @@ async def test_a_late_arm_is_ignored(store: DeadlineStore) -> None:
     """An arm computed from an older state does not undo a newer one."""
     await store.put([deadline(after_s=30, revision=2)])
     await store.put([deadline(after_s=90, revision=1), deadline("b", after_s=1, revision=1)])
-    assert await store.armed("sla:1", until=T + 100, limit=10) == [(T + 1, "b"), (T + 30, "a")]
+    assert await store.ahead("sla:1", until=T + 100, limit=10) == [(T + 1, "b"), (T + 30, "a")]
 
 
 async def test_a_late_removal_is_ignored(store: DeadlineStore) -> None:
@@ -132,13 +133,12 @@ async def test_a_late_removal_is_ignored(store: DeadlineStore) -> None:
     assert await claimed(store, "a", "b") == ["a"]
 
 
-async def test_armed_gives_one_shards_earliest(store: DeadlineStore) -> None:
-    """Reading ahead is by shard, in order of time, up to and with the asked instant, without what has fired."""
+async def test_ahead_gives_one_shards_earliest(store: DeadlineStore) -> None:
+    """Reading ahead is by shard, in order of time, up to and with the asked instant."""
     await store.put([deadline(str(n), after_s=n) for n in (3, 1, 2, 4)])
-    await store.put([deadline("x", shard="sla:2"), deadline("fired")])
-    await claimed(store, "fired")
-    assert await store.armed("sla:1", until=T + 3, limit=2) == [(T + 1, "1"), (T + 2, "2")]
-    assert [id_ for _, id_ in await store.armed("sla:1", until=T + 3, limit=9)] == ["1", "2", "3"]
+    await store.put([deadline("x", shard="sla:2")])
+    assert await store.ahead("sla:1", until=T + 3, limit=2) == [(T + 1, "1"), (T + 2, "2")]
+    assert [id_ for _, id_ in await store.ahead("sla:1", until=T + 3, limit=9)] == ["1", "2", "3"]
 
 
 async def test_overdue_gives_late_and_abandoned(store: DeadlineStore) -> None:
@@ -146,20 +146,21 @@ async def test_overdue_gives_late_and_abandoned(store: DeadlineStore) -> None:
     await store.put([deadline("late"), deadline("left"), deadline("busy"), deadline("coming", after_s=9)])
     await store.put([deadline("elsewhere", shard="sla:2")])
     await claimed(store, "left", now=T + 1)
-    await claimed(store, "busy", now=T + 5)
-    found = await store.overdue(["sla:1", "sla:3"], due_before=T + 5, fired_before=T + 2, limit=10)
+    await claimed(store, "busy", now=T + 5, token="w2:7")
+    found = await store.overdue(["sla:1", "sla:3"], due_before=T + 5, living=["w2"], limit=10)
     assert sorted(found) == [(T, "late"), (T, "left")]
-    assert len(await store.overdue(["sla:1"], due_before=T + 5, fired_before=T + 2, limit=1)) == 1
-    assert await store.overdue([], due_before=T + 5, fired_before=T + 2, limit=10) == []
+    await store.put([deadline(f"late-{n}") for n in range(9)])
+    assert len(await store.overdue(["sla:1"], due_before=T + 5, living=["w2"], limit=5)) <= 5
+    assert await store.overdue([], due_before=T + 5, living=["w2"], limit=10) == []
 
 
 async def test_postponed_comes_again(store: DeadlineStore) -> None:
     """A failed one is armed for later and remembers its attempts."""
     await store.put([deadline()])
-    (due,) = await store.claim(["a"], now=T, fired_before=NEVER, token="w1")
-    await store.postpone(due, until=T + 2, token="w1")
+    (due,) = await store.claim(["a"], now=T, living=BOTH, token="w1:1")
+    await store.postpone(due, until=T + 2, token="w1:1")
     assert await claimed(store, "a", now=T + 1) == []
-    (again,) = await store.claim(["a"], now=T + 2, fired_before=NEVER, token="w2")
+    (again,) = await store.claim(["a"], now=T + 2, living=BOTH, token="w2:1")
     assert again.attempts == 1
 
 

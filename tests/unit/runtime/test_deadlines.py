@@ -235,16 +235,16 @@ async def test_armed_while_the_window_is_read(
     """What is armed behind the back of a reading under way still fires at its time."""
     deadlines = start(Share(1), window_s=20)
     await clock.advance(1)
-    armed = store.armed
+    ahead = store.ahead
 
     async def slow(shard: str, *, until: float, limit: int) -> list[tuple[float, str]]:
-        read = await armed(shard, until=until, limit=limit)
+        read = await ahead(shard, until=until, limit=limit)
         await deadlines.arm([deadline("a", 20)])
         return read
 
-    store.armed = slow  # type: ignore[method-assign]
+    store.ahead = slow  # type: ignore[method-assign]
     await clock.advance(11)
-    store.armed = armed  # type: ignore[method-assign]
+    store.ahead = ahead  # type: ignore[method-assign]
     await clock.advance(20)
     ((_, at),) = journal.fired
     assert 20 <= at < 20.05
