@@ -7,9 +7,9 @@ at closing time the place is closed, yet eight hours from nine o'clock are up ex
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from services.sla_monitor.opening_hours import CalendarError, DayPlan, OpeningHours
 
@@ -63,37 +63,15 @@ class Calendar:
         self._line: _Line | None = None
 
     @classmethod
-    def from_hours(
-        cls,
-        *,
-        tz: str,
-        hours: Mapping[str, Sequence[Sequence[str]]],
-        holidays: Iterable[str | date] = (),
-        holidays_yearly: Iterable[str] = (),
-        date_overrides: Mapping[str | date, Sequence[Sequence[str]]] | None = None,
-        date_breaks: Mapping[str | date, Sequence[Sequence[str]]] | None = None,
-        public_holidays: str | None = None,
-        makeup_weekday: int = 0,
-        name: str = "",
-    ) -> Self:
-        """A calendar from its written form; see `OpeningHours.parse` for the arguments.
+    def from_hours(cls, *, name: str = "", **written: Any) -> Self:
+        """A calendar from its written form: the arguments of `OpeningHours.parse`.
 
         Example: `Calendar.from_hours(tz="Asia/Shanghai", hours={"0": [["09:00", "12:00"], ["13:00", "18:00"]]})`.
 
         Raises:
             CalendarError: with every problem at once.
         """
-        parsed = OpeningHours.parse(
-            tz=tz,
-            hours=hours,
-            holidays=holidays,
-            holidays_yearly=holidays_yearly,
-            date_overrides=date_overrides,
-            date_breaks=date_breaks,
-            public_holidays=public_holidays,
-            makeup_weekday=makeup_weekday,
-        )
-        return cls(parsed, name=name)
+        return cls(OpeningHours.parse(**written), name=name)
 
     def __repr__(self) -> str:
         return f"Calendar({self.name or 'unnamed'}, {self.hours.zone.key})"
