@@ -7,8 +7,10 @@ than a document), `open` (the clocks that run, as `clock:state`) and `current`, 
 `armed` is the time of the deadline that is armed for the ticket, and the revision that armed it.
 """
 
-from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+import contextlib
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -16,13 +18,18 @@ from uuid import UUID
 import orjson
 from pymongo.errors import BulkWriteError
 
+from schemas.codec import Encoded
 from schemas.sla import SlaFact
 from schemas.topics import SLA_FACTS
-from services.runtime.mongo import Database, duplicate_indexes
+from services.runtime.mongo import UNAVAILABLE, Database, duplicate_indexes
 from services.sla_monitor.ticket_sla import TicketSla
 
 _RECENT_MAX: Final = 5_000
 """Tickets kept in memory after they were saved, about 25 MB: the next event of a ticket often comes soon."""
+_PART_DIGITS: Final = 2
+PARTS: Final = 16**_PART_DIGITS
+"""Into which tickets fall by the first digits of their id."""
+_RETIRED_AFTER_S: Final = 0.2
 _TYPES: Final = {fact.ce_type(): fact for fact in SLA_FACTS}
 
 
@@ -32,6 +39,7 @@ class Told:
 
     cause: str
     fact: SlaFact
+    encoded: Encoded
 
 
 class Armed(NamedTuple):
@@ -81,6 +89,8 @@ class ClockStore:
 
     def __init__(self, database: Database) -> None:
         self._recent: OrderedDict[UUID, Stored] = OrderedDict()
+        self._superseded: list[str] = []
+        self._retiring: asyncio.Task[None] | None = None
         self._clocks = database["clocks"]
 
     async def prepare(self) -> None:
@@ -96,8 +106,8 @@ class ClockStore:
         if missing := [str(t) for t in tickets if t not in loaded]:
             found = await self._clocks.find({"current": {"$in": missing}}, {"facts": 0}).to_list(None)
             latest = {d["current"]: d for d in sorted(found, key=lambda d: int(d["revision"]))}
-            if len(latest) < len(found):  # A crash has left earlier revisions current, too.
-                await self._retire([d["_id"] for d in found if d is not latest[d["current"]]])
+            # Earlier revisions are current, too, for a moment after every save, and after a crash.
+            self._retire(d["_id"] for d in found if d is not latest[d["current"]])
             for d in latest.values():
                 armed = Armed(*d["armed"]) if d["armed"] else None
                 stored = Stored(TicketSla.from_doc(orjson.loads(d["state"])), d["revision"], armed)
@@ -118,17 +128,30 @@ class ClockStore:
         except BulkWriteError as refusal:
             lost = {changes[i].sla.ticket_id for i in duplicate_indexes(refusal)}
         saved = [c for c in changes if c.sla.ticket_id not in lost]
-        await self._retire([_id(c.sla.ticket_id, c.before.revision) for c in saved if c.before])
+        self._retire(_id(c.sla.ticket_id, c.before.revision) for c in saved if c.before)
         for c in saved:
             self._recent[c.sla.ticket_id] = Stored(c.sla, c.revision, c.armed)
         while len(self._recent) > _RECENT_MAX:
             self._recent.popitem(last=False)
         return lost
 
-    async def _retire(self, ids: list[str]) -> None:
-        """A later revision has taken their place; the facts stay."""
-        if ids:
-            await self._clocks.update_many({"_id": {"$in": ids}}, {"$unset": {"current": "", "state": "", "open": ""}})
+    def _retire(self, ids: Iterable[str]) -> None:
+        """A later revision has taken their place; the facts stay. Nobody waits for it, so it is done for many at once.
+
+        What a crash leaves undone is found by the next `load` of the ticket.
+        """
+        self._superseded += ids
+        if self._superseded and (self._retiring is None or self._retiring.done()):
+            self._retiring = asyncio.create_task(self._retire_gathered())
+
+    async def _retire_gathered(self) -> None:
+        while self._superseded:
+            await asyncio.sleep(_RETIRED_AFTER_S)
+            ids, self._superseded = self._superseded, []
+            with contextlib.suppress(*UNAVAILABLE):
+                await self._clocks.update_many(
+                    {"_id": {"$in": ids}}, {"$unset": {"current": "", "state": "", "open": ""}}
+                )
 
     async def told(self, causes: Mapping[UUID, Collection[str]], revisions: Mapping[UUID, int]) -> list[SlaFact]:
         """What was told of each ticket because of these causes, up to a revision, in the order it was told."""
@@ -143,17 +166,15 @@ class ClockStore:
             if f["cause"] in causes[UUID(d["ticket_id"])]
         ]
 
-    async def open_clocks(self, shards: Sequence[str]) -> dict[tuple[str, str], int]:
-        """How many cycles have not stopped, by clock and state. Reads every ticket of the shards."""
-        rows = self._clocks.aggregate(
-            [
-                {"$match": {"shard": {"$in": list(shards)}, "open": {"$exists": True}}},
-                {"$unwind": "$open"},
-                {"$group": {"_id": "$open", "n": {"$sum": 1}}},
-            ]
-        )
-        counts = {tuple(r["_id"].split(":")): r["n"] for r in await rows.to_list(None)}
-        return {(clock, state): n for (clock, state), n in counts.items()}
+    async def open_clocks(self, part: int) -> Counter[tuple[str, str, str]]:
+        """How many cycles have not stopped, by shard, clock and state, among a part of the tickets: 0 to `PARTS` - 1.
+
+        In parts, because a million tickets take the database half a minute, in which it should do other things, too.
+        """
+        first, end = (f"{p:0{_PART_DIGITS}x}" for p in (part, part + 1))
+        until = {"$lt": end} if part + 1 < PARTS else {}
+        found = self._clocks.find({"current": {"$gte": first} | until}, {"_id": 0, "shard": 1, "open": 1})
+        return Counter((d["shard"], *name.split(":")) for d in await found.to_list(None) for name in d["open"])
 
 
 def _id(ticket: UUID, revision: int) -> str:
@@ -171,5 +192,5 @@ def _document(change: Change) -> dict[str, Any]:
         "armed": list(change.armed) if change.armed else None,
         "open": [f"{c.clock}:{c.state}" for c in change.sla.open_cycles()],
         "state": orjson.dumps(change.sla.to_doc()).decode(),
-        "facts": [{"cause": t.cause, "type": t.fact.ce_type(), "fact": t.fact.model_dump_json()} for t in change.told],
+        "facts": [{"cause": t.cause, "type": t.fact.ce_type(), "fact": t.encoded.value.decode()} for t in change.told],
     }

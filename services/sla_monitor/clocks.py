@@ -144,10 +144,12 @@ class _Run(CycleChanges):
         starting = {clock for name in names for clock in book.started_by.get(name, ())}
         for cycle in self._running():
             self._end(cycle, at, names, starting)
+        before = sla.known
         self._learn(event, at)
         self.tell.known = sla.known
-        for cycle in self._running():
-            self._adjust(cycle, at, names)
+        if sla.known is not before or not self.policies.halts.isdisjoint(names):
+            for cycle in self._running():
+                self._adjust(cycle, at, names)
         for clock in book.clocks:
             if clock in starting:
                 self.start(clock, at, book)

@@ -7,12 +7,13 @@ between any two steps loses nothing and tells nothing else.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
 
+from schemas.codec import Encoded, encode
 from schemas.events import TicketEvent
 from schemas.message import Message
 from schemas.notifications import NotificationDelivered
@@ -21,7 +22,7 @@ from schemas.topics import SLA_BREACHED, SLA_EVENT
 from services.runtime.deadline_store import Deadline, Due
 from services.runtime.handling import Received, Refusal
 from services.runtime.logging import get_logger
-from services.runtime.producing import Outgoing
+from services.runtime.producing import Record
 from services.sla_monitor.calendar import from_us, to_us
 from services.sla_monitor.clock_store import Armed, Change, Stored, Told, next_revision
 from services.sla_monitor.clocks import advance, due_facts, next_milestone
@@ -61,8 +62,8 @@ class Armer(Protocol):
 class Counting(Protocol):
     """What is counted."""
 
-    def told(self, fact: SlaFact) -> None:
-        """A fact was published for the first time."""
+    def told(self, facts: Iterable[SlaFact]) -> None:
+        """Facts were published for the first time."""
 
     def gap(self) -> None:
         """A ticket's event came before an earlier one."""
@@ -84,8 +85,6 @@ class _Work:
     """Tickets that did not change, and their shard: their deadline is armed again."""
     over: dict[UUID, str] = field(default_factory=dict)
     """Deadlines that another has taken the place of."""
-    traces: dict[str, str | None] = field(default_factory=dict)
-    """Of each cause."""
 
     def repeat(self, before: Stored, cause: str) -> None:
         """Tell again what a cause gave."""
@@ -103,7 +102,7 @@ class SlaMonitor:
         clocks: Clocks,
         deadlines: Armer,
         policies: Callable[[], Policies],
-        publish: Callable[[Sequence[Outgoing]], Awaitable[None]],
+        publish: Callable[[Sequence[Record]], Awaitable[None]],
         caught_up: Callable[[int], bool],
         now: Callable[[], datetime],
         counting: Counting,
@@ -191,8 +190,7 @@ class SlaMonitor:
                     work.repeat(before, cause)
             else:
                 sla = advanced.sla
-            told += [Told(cause, fact) for fact in advanced.facts]
-            work.traces[cause] = received.traceparent
+            told += [Told(cause, fact, encode(fact, traceparent=received.traceparent)) for fact in advanced.facts]
         shard = f"{self._service}:{messages[0].partition}"
         if sla is not None and (before is None or sla is not before.sla):
             change = _change(sla, before, shard, told, is_to_arm=ticket in work.again)
@@ -214,7 +212,7 @@ class SlaMonitor:
             return
         sla, facts = due_facts(before.sla, now, policies=self._policies())
         used_up = replace(before, armed=None)
-        work.changes.append(_change(sla, used_up, due.shard, [Told(cause, fact) for fact in facts]))
+        work.changes.append(_change(sla, used_up, due.shard, [Told(cause, fact, encode(fact)) for fact in facts]))
 
     async def _finish(self, work: _Work) -> set[UUID]:
         """Save, then arm and publish what was saved; gives the tickets that were lost to another."""
@@ -223,12 +221,11 @@ class SlaMonitor:
             self._counting.met_another(len(lost))
         saved = [c for c in work.changes if c.sla.ticket_id not in lost]
         again = {t: causes for t, causes in work.again.items() if t not in lost}
-        repeated = [(fact, None) for fact in await self._clocks.told(again, work.revisions)] if again else []
-        new = [(t.fact, work.traces.get(t.cause)) for c in saved for t in c.told]
+        repeated = [(f, encode(f)) for f in await self._clocks.told(again, work.revisions)] if again else []
+        new = [(t.fact, t.encoded) for c in saved for t in c.told]
         over = [id_ for ticket, id_ in work.over.items() if ticket not in lost]
         await asyncio.gather(self._arm(saved, work.standing, over), self._tell([*repeated, *new]))
-        for fact, _ in new:
-            self._counting.told(fact)
+        self._counting.told(fact for fact, _ in new)
         return lost
 
     async def _arm(
@@ -246,14 +243,13 @@ class SlaMonitor:
         if over:
             await self._deadlines.cancel(over)
 
-    async def _tell(self, facts: Sequence[tuple[SlaFact, str | None]]) -> None:
-        outgoing = []
-        for fact, trace in facts:
-            outgoing.append(Outgoing(SLA_EVENT, fact, trace))
-            if isinstance(fact, SlaBreached):
-                outgoing.append(Outgoing(SLA_BREACHED, fact, trace))
-        if outgoing:
-            await self._publish(outgoing)
+    async def _tell(self, facts: Sequence[tuple[SlaFact, Encoded]]) -> None:
+        records = []
+        for fact, encoded in facts:
+            topics = (SLA_EVENT, SLA_BREACHED) if isinstance(fact, SlaBreached) else (SLA_EVENT,)
+            records += [Record(topic.name, encoded.key, encoded.value, encoded.headers) for topic in topics]
+        if records:
+            await self._publish(records)
 
 
 def _change(

@@ -127,7 +127,11 @@ class Rulebook:
 
 
 class Policies:
-    """All versions of a policy. A clock belongs to the version in force when it starts, and stays with it."""
+    """All versions of a policy. A clock belongs to the version in force when it starts, and stays with it.
+
+    Attributes:
+        halts: Events that any version names as a pause or its end.
+    """
 
     def __init__(self, versions: Iterable[SlaPolicy]) -> None:
         """Order them by the time from which they hold.
@@ -139,6 +143,8 @@ class Policies:
         self._books = [Rulebook(policy) for policy in ordered]
         self._from_us = [to_us(policy.effective_from) for policy in ordered]
         self._by_version = {book.version: book for book in self._books}
+        rules = [rules for book in self._books for rules in book.clocks.values()]
+        self.halts = frozenset[str]().union(*(r.pauses | r.resumes for r in rules))
         if not ordered:
             raise PolicyError(["no policy of service levels is loaded; load one with `amends policy`"])
         if len(self._by_version) < len(ordered):

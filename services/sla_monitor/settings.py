@@ -12,7 +12,7 @@ class SlaMonitorSettings(RuntimeSettings):
 
     SERVICE: ClassVar[str] = "sla_monitor"
 
-    sla_batch_max: int = Field(500, ge=1, le=5000, description="Most messages of a batch.")
+    sla_batch_max: int = Field(2000, ge=1, le=5000, description="Most messages of a batch.")
     sla_linger_s: float = Field(0.02, ge=0, le=1, description="Seconds that a batch waits for more messages.")
     policy_poll_s: float = Field(2.0, gt=0, le=60, description="Seconds between looks for a new policy version.")
     clocks_count_s: float = Field(

@@ -1,21 +1,23 @@
 """The handlers on stores in memory: any crash between two steps is made good by redelivery."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from schemas.codec import decode
 from schemas.codes import Moment
 from schemas.events import TicketAnswered, TicketCustomerAwaited, TicketEvent, TicketResolved, TicketResumed
 from schemas.message import Message
 from schemas.notifications import NotificationDelivered
 from schemas.sla import SlaBreached, SlaFact
+from schemas.topics import TOPICS
 from services.runtime.dead_letters import Original
 from services.runtime.deadline_store import Deadline, Due
 from services.runtime.handling import Received
-from services.runtime.producing import Outgoing
+from services.runtime.producing import Outgoing, Record
 from services.sla_monitor.clock_store import Change, Stored
 from services.sla_monitor.handlers import SlaMonitor
 from services.sla_monitor.policy import read_policy
@@ -106,9 +108,10 @@ class World:
 
     # Topics
 
-    async def publish(self, messages: Sequence[Outgoing]) -> None:
+    async def publish(self, records: Sequence[Record]) -> None:
         self.step()
-        self.published += messages
+        for r in records:
+            self.published.append(Outgoing(TOPICS[r.topic], decode(r.value, r.headers).message))
         self.step()
 
     def distinct(self) -> dict[str, str]:
@@ -154,8 +157,8 @@ class Counts:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def told(self, fact: SlaFact) -> None:
-        self._world.counted.append(fact)
+    def told(self, facts: Iterable[SlaFact]) -> None:
+        self._world.counted += facts
 
     def gap(self) -> None:
         self._world.gaps += 1
