@@ -1,6 +1,10 @@
-"""What is known of each ticket: collection `addressees`, written by the owner of the ticket's partition."""
+"""What is known of each ticket, written by the owner of its partition.
 
-from collections.abc import Iterable, Sequence
+Collection `addressees` holds the fold of the ticket's events, `promises` that of the facts about its clocks. The two
+come on two topics, some 50 ms apart: kept apart, each is inserted once in most cases, and inserting is what is cheap.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,8 +13,8 @@ from pymongo.errors import BulkWriteError
 
 from schemas.codes import Channel, Clock, Language, Severity, TicketState
 from schemas.sealed import MaskedContact
-from services.notifier.moments import Addressee, Person
-from services.runtime.mongo import Database, duplicate_indexes
+from services.notifier.moments import Addressee, Person, Standing
+from services.runtime.mongo import Collection, Database, duplicate_indexes
 
 
 class MongoAddresseeStore:
@@ -18,39 +22,69 @@ class MongoAddresseeStore:
 
     def __init__(self, database: Database) -> None:
         self._addressees = database["addressees"]
+        self._promises = database["promises"]
 
     async def load(self, tickets: Iterable[UUID]) -> dict[UUID, Addressee]:
         """Those that are known."""
         wanted = [str(ticket) for ticket in tickets]
-        if not wanted:
-            return {}
-        return {UUID(d["_id"]): _addressee(d) async for d in self._addressees.find({"_id": {"$in": wanted}})}
+        ticket_parts = await _found(self._addressees, wanted)
+        fact_parts = await _found(self._promises, wanted)
+        return {
+            UUID(id_): _addressee(id_, ticket_parts.get(id_), fact_parts.get(id_))
+            for id_ in ticket_parts.keys() | fact_parts.keys()
+        }
 
-    async def states(self, tickets: Iterable[UUID]) -> dict[UUID, TicketState]:
-        """Where tickets stand."""
+    async def promised(self, tickets: Iterable[UUID], clock: Clock) -> set[UUID]:
+        """Those of which that clock has started."""
+        started = {"_id": {"$in": [str(ticket) for ticket in tickets]}, f"due.{clock}": {"$exists": True}}
+        return {UUID(d["_id"]) async for d in self._promises.find(started, {"_id": 1})}
+
+    async def standing(self, tickets: Iterable[UUID]) -> dict[UUID, Standing]:
+        """Where tickets stand, those of which anything is known."""
         wanted = [str(ticket) for ticket in tickets]
-        if not wanted:
-            return {}
-        found = self._addressees.find({"_id": {"$in": wanted}}, {"state": 1})
-        return {UUID(d["_id"]): TicketState(d["state"]) async for d in found}
+        states = await _found(self._addressees, wanted, {"state": 1})
+        withdrawn = await _found(self._promises, wanted, {"withdrawn": 1})
+        return {
+            UUID(id_): Standing(
+                TicketState(states[id_]["state"]) if id_ in states else None,
+                frozenset(UUID(fact) for fact in withdrawn[id_]["withdrawn"]) if id_ in withdrawn else frozenset(),
+            )
+            for id_ in states.keys() | withdrawn.keys()
+        }
 
     async def save(self, addressees: Sequence[Addressee]) -> None:
-        """Keep them, but for those of which a later state is stored: whoever wrote that has read more than we."""
-        if not addressees:
-            return
-        # Most are new, and inserting costs far less than an upsert.
-        documents = [{"_id": str(a.ticket_id), **_document(a)} for a in addressees]
+        """Keep what changed, but for that of which a later state is stored: whoever wrote it has read more than we."""
+        await _keep(self._addressees, "sequence", [(a.stored[0], _ticket_part(a)) for a in addressees])
+        await _keep(self._promises, "facts_seen", [(a.stored[1], _fact_part(a)) for a in addressees])
+
+
+async def _found(
+    collection: Collection, ids: list[str], fields: Mapping[str, Any] | None = None
+) -> dict[str, dict[str, Any]]:
+    return {d["_id"]: d async for d in collection.find({"_id": {"$in": ids}}, fields)} if ids else {}
+
+
+async def _keep(collection: Collection, counter: str, parts: Iterable[tuple[int, dict[str, Any]]]) -> None:
+    """Write parts whose `counter` is above the stored one; each is given with that, 0 for one that is not stored."""
+    new: list[dict[str, Any]] = []
+    known: list[dict[str, Any]] = []
+    for stored, document in parts:
+        if document[counter] > stored:
+            (known if stored else new).append(document)
+    if new:
         try:
-            await self._addressees.insert_many(documents, ordered=False)
+            await collection.insert_many(new, ordered=False)
         except BulkWriteError as refusal:
-            known = [documents[i] for i in sorted(duplicate_indexes(refusal))]
-            await self._addressees.bulk_write(
-                [ReplaceOne({"_id": d["_id"], "sequence": {"$lte": d["sequence"]}}, d) for d in known], ordered=False
-            )
+            known += [new[i] for i in duplicate_indexes(refusal)]
+    if known:
+        await collection.bulk_write(
+            [ReplaceOne({"_id": d["_id"], counter: {"$lte": d[counter]}}, d) for d in known], ordered=False
+        )
 
 
-def _document(who: Addressee) -> dict[str, Any]:
+def _ticket_part(who: Addressee) -> dict[str, Any]:
     return {
+        "_id": str(who.ticket_id),
         "routing_key": who.routing_key,
         "sequence": who.sequence,
         "person": person_document(who.person) if who.person else None,
@@ -61,29 +95,41 @@ def _document(who: Addressee) -> dict[str, Any]:
         "category": who.category,
         "severity": int(who.severity),
         "major": who.major,
+    }
+
+
+def _fact_part(who: Addressee) -> dict[str, Any]:
+    return {
+        "_id": str(who.ticket_id),
+        "routing_key": who.routing_key,
+        "facts_seen": who.facts_seen,
         "due": {clock.value: at for clock, at in who.due.items()},
-        "confirmed": who.confirmed,
+        "withdrawn": [str(fact) for fact in who.withdrawn],
         "held": [list(pair) for pair in who.held],
     }
 
 
-def _addressee(document: dict[str, Any]) -> Addressee:
-    return Addressee(
-        ticket_id=UUID(document["_id"]),
-        routing_key=document["routing_key"],
-        sequence=document["sequence"],
-        person=person_of(document["person"]) if document["person"] else None,
-        opened_id=UUID(document["opened_id"]) if document["opened_id"] else None,
-        opened_at=document["opened_at"],
-        number=document["number"],
-        state=TicketState(document["state"]),
-        category=document["category"],
-        severity=Severity(document["severity"]),
-        major=document["major"],
-        due={Clock(clock): at for clock, at in document["due"].items()},
-        confirmed=document["confirmed"],
-        held=[(name, json) for name, json in document["held"]],
-    )
+def _addressee(id_: str, of_ticket: Mapping[str, Any] | None, of_facts: Mapping[str, Any] | None) -> Addressee:
+    known = of_ticket or of_facts
+    assert known is not None
+    who = Addressee(UUID(id_), known["routing_key"])
+    if of_ticket:
+        who.sequence = of_ticket["sequence"]
+        who.person = person_of(of_ticket["person"]) if of_ticket["person"] else None
+        who.opened_id = UUID(of_ticket["opened_id"]) if of_ticket["opened_id"] else None
+        who.opened_at = of_ticket["opened_at"]
+        who.number = of_ticket["number"]
+        who.state = TicketState(of_ticket["state"])
+        who.category = of_ticket["category"]
+        who.severity = Severity(of_ticket["severity"])
+        who.major = of_ticket["major"]
+    if of_facts:
+        who.facts_seen = of_facts["facts_seen"]
+        who.due = {Clock(clock): at for clock, at in of_facts["due"].items()}
+        who.withdrawn = {UUID(fact) for fact in of_facts["withdrawn"]}
+        who.held = [(name, json) for name, json in of_facts["held"]]
+    who.stored = (who.sequence, who.facts_seen)
+    return who
 
 
 def person_document(person: Person) -> dict[str, Any]:

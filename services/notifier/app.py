@@ -19,10 +19,11 @@ from schemas.codes import DeliveryChannel
 from schemas.topics import SLA_EVENT, TICKET_EVENT
 from services.notifier.addressee_store import MongoAddresseeStore
 from services.notifier.contact_store import SealedContactStore
-from services.notifier.dispatching import SERVICE, Dispatcher, Means
+from services.notifier.dispatching import Dispatcher
 from services.notifier.gateway import Gateway
 from services.notifier.handlers import Notifier
 from services.notifier.lookup import HttpLookup, Lookup, NoLookup
+from services.notifier.means import SERVICE, Means
 from services.notifier.notification_store import MongoNotificationStore
 from services.notifier.policy import NotificationPolicy
 from services.notifier.receiving import Receiving

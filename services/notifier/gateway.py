@@ -1,6 +1,6 @@
 """What the notifier asks of a provider, and the answers there are. Gateways never raise for what a provider does."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -74,8 +74,8 @@ class Gateway(Protocol):
     def channel(self) -> DeliveryChannel:
         """Which way to the person it is."""
 
-    async def send(self, envelope: Envelope) -> Outcome:
-        """Hand a message over. Returns within 10 s; safe to call from many tasks."""
+    async def send(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
+        """Hand messages over, and give what became of each. Returns within 10 s; safe to call from many tasks."""
 
     async def lookup(self, notification_id: UUID) -> Taken | NotTaken | Unanswerable:
         """Whether the provider has it.
@@ -93,5 +93,6 @@ class Receipt:
     arrived: bool
 
 
-OnReceipt = Callable[[Receipt], Awaitable[None]]
-"""Returns when the receipt is stored; the provider hears that we have it after that, not before."""
+OnReceipt = Callable[[Receipt, Callable[[bool], None]], None]
+"""Called with a receipt and what to call once it is stored (True) or is to come again (False): the provider hears that
+we have it after that, not before. Must not block."""

@@ -1,22 +1,26 @@
 """What the notifier does with events of tickets and facts about promises, and with deadlines that have come."""
 
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Final, Protocol
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from schemas import sla
-from schemas.codes import Moment
+from schemas.codes import Clock
 from schemas.events import TicketEvent
 from schemas.message import Message
-from services.notifier.dispatching import Alarm, Dispatcher, promise_id, shard_of
-from services.notifier.moments import Addressee, Notice, UnknownTicket, confirm_now, confirmation_id, fold
+from services.notifier.dispatching import Dispatcher
+from services.notifier.means import SERVICE, Alarm, shard_of
+from services.notifier.moments import Addressee, Notice, UnknownTicket, confirmation, fold
 from services.notifier.policy import NotificationPolicy
 from services.notifier.schedule.now import Now
 from services.runtime.consuming import Received, Refusal
 from services.runtime.deadlines import Deadline, Due
 
 _TOLD_FACTS: Final = (sla.SlaStarted, sla.SlaResumed, sla.SlaRetargeted)
+_OF_BREACHES: Final = (sla.SlaBreached, sla.SlaCorrected)
 
 
 class AddresseeStore(Protocol):
@@ -24,6 +28,9 @@ class AddresseeStore(Protocol):
 
     async def load(self, tickets: Iterable[UUID]) -> dict[UUID, Addressee]:
         """Those that are known."""
+
+    async def promised(self, tickets: Iterable[UUID], clock: Clock) -> set[UUID]:
+        """Those of which that clock has started."""
 
     async def save(self, addressees: Sequence[Addressee]) -> None:
         """Keep them, but for those of which a later state is stored."""
@@ -51,64 +58,83 @@ class Notifier:
 
     async def handle(self, batch: Sequence[Received[Message]]) -> Sequence[Refusal]:
         """Take in a batch, write what is to be written, and only then remember that it was taken in."""
+        policy = self._policy
         relevant = [r for r in batch if self._is_relevant(r.message)]
         known = await self._addressees.load({r.message.ce_subject for r in relevant})
-        awaited = {confirmation_id(who) for who in known.values() if who.awaits_promise}
+        confirmed = {ticket for ticket, who in known.items() if who.is_confirmed(policy)}
         notices: list[tuple[Notice, str | None]] = []
         refusals: list[Refusal] = []
-        changed: dict[UUID, Addressee] = {}
-        awaiting: dict[UUID, Addressee] = {}
+        changed: dict[UUID, tuple[Addressee, str | None]] = {}
         for received in relevant:
             message = received.message
             ticket = message.ce_subject
             who = known.get(ticket) or Addressee(ticket, message.routing_key)
             try:
-                found = fold(who, message, self._policy)
+                found = fold(who, message, policy)
             except UnknownTicket as unknown:
                 refusals.append(Refusal(received, str(unknown)))
                 continue
+            known[ticket] = who
             notices += [(notice, received.traceparent) for notice in found]
-            known[ticket] = changed[ticket] = who
-            if isinstance(message, TicketEvent):
-                awaiting[ticket] = who
-        await self._await_promises([who for who in awaiting.values() if who.awaits_promise])
-        await self._dispatcher.take_in(notices)
-        # Of those that were confirmed now and not at once, the deadline is still there.
-        kept = {notice.id for notice, _ in notices if notice.moment is Moment.RECEIVED}
-        await self._alarm.cancel({promise_id(note): 0 for note in kept & awaited})
-        await self._addressees.save(list(changed.values()))
+            changed[ticket] = (who, received.traceparent)
+        to_confirm = [(w, t) for w, t in changed.values() if w.is_confirmed(policy) and w.ticket_id not in confirmed]
+        # First, because whatever else came in the same batch came after.
+        notices[:0] = [(confirmation(who, policy), trace) for who, trace in to_confirm]
+        await self._await_promises([(w, t) for w, t in changed.values() if w.awaits_promise(policy)])
+        await self._dispatcher.take_in([(_as_it_stands(n, known[n.ticket_id]), trace) for n, trace in notices])
+        await self._addressees.save([who for who, _ in changed.values()])
         return refusals
 
     async def on_due(self, dues: Sequence[Due]) -> None:
-        """See to messages whose time has come. One without a record is a confirmation whose clock did not start."""
-        promises = {UUID(d.payload["ticket"]) for d in dues if d.id.endswith(":promise")}
-        await self._dispatcher.take_up([UUID(d.id.split(":")[1]) for d in dues if not d.id.endswith(":promise")])
-        owed = await self._addressees.load(promises)
-        # Not remembered in the addressee, whose only writer is the owner of its partition: if the clock starts after
-        # all, the same notice comes again, and is found to be done.
-        await self._dispatcher.take_in([(n, None) for who in owed.values() for n in confirm_now(who, self._policy)])
+        """See to messages whose time has come, and to confirmations whose clock has not started."""
+        # What is handed out again was perhaps handled and not told.
+        for again in (False, True):
+            notes = [UUID(n) for d in dues if bool(d.attempts) is again for n in d.payload.get("notes", ())]
+            await self._dispatcher.take_up(notes, again=again)
+        await self._confirm_without_promise({t: c for d in dues for t, c in d.payload.get("tickets", {}).items()})
+
+    async def _confirm_without_promise(self, traces: Mapping[str, str | None]) -> None:
+        """Confirm to those whose clock has still not started, each with the trace of what it was understood by."""
+        tickets = {UUID(ticket) for ticket in traces}
+        owed = await self._addressees.load(
+            tickets - await self._addressees.promised(tickets, self._policy.promise.clock)
+        )
+        # If the clock starts after all, the same notice comes again, and is found to be done.
+        await self._dispatcher.take_in(
+            [
+                (confirmation(who, self._policy), traces[str(who.ticket_id)])
+                for who in owed.values()
+                if who.awaits_promise(self._policy)
+            ]
+        )
 
     def _is_relevant(self, message: Message) -> bool:
         if isinstance(message, TicketEvent):
             return True
-        if isinstance(message, sla.SlaBreached):
+        if isinstance(message, _OF_BREACHES):
             return message.clock in self._policy.apology
         if isinstance(message, _TOLD_FACTS):
             return message.clock in self._policy.told_clocks or message.clock is self._policy.promise.clock
         return False
 
-    async def _await_promises(self, addressees: Sequence[Addressee]) -> None:
-        """Wake up for confirmations whose clock has not started. Sending moves the same deadline on."""
-        if addressees:
-            due_at = self._now() + timedelta(seconds=self._policy.promise.wait_s)
-            await self._alarm.arm(
-                [
-                    Deadline(
-                        id=promise_id(confirmation_id(who)),
-                        shard=shard_of(who.routing_key, self._partitions),
-                        due_at=due_at,
-                        payload={"ticket": str(who.ticket_id)},
-                    )
-                    for who in addressees
-                ]
-            )
+    async def _await_promises(self, addressees: Sequence[tuple[Addressee, str | None]]) -> None:
+        """Wake up for confirmations whose clock has not started.
+
+        One deadline for all of a batch and a shard. It is left alone when the clocks start, which they do: looking once
+        at who is still waiting costs less than arming and taking back as many deadlines as there are tickets.
+        """
+        due_at = self._now() + timedelta(seconds=self._policy.promise.wait_s)
+        by_shard: dict[str, dict[str, str | None]] = defaultdict(dict)
+        for who, trace in addressees:
+            by_shard[shard_of(who.routing_key, self._partitions)][str(who.ticket_id)] = trace
+        await self._alarm.arm([_promise_deadline(shard, due_at, tickets) for shard, tickets in by_shard.items()])
+
+
+def _promise_deadline(shard: str, due_at: datetime, tickets: Mapping[str, str | None]) -> Deadline:
+    named = uuid5(UUID(next(iter(tickets))), "/".join(tickets))
+    return Deadline(id=f"{SERVICE}:promise:{named}", shard=shard, due_at=due_at, payload={"tickets": dict(tickets)})
+
+
+def _as_it_stands(notice: Notice, who: Addressee) -> Notice:
+    """Whether what gave rise to it was taken back in the same batch."""
+    return replace(notice, withdrawn=True) if notice.occasion in who.withdrawn else notice

@@ -3,7 +3,8 @@
 The confirmation (`received`) says what was understood and when the next answer comes. The first is known with
 `ticket.classified`, which comes in one breath with `ticket.opened`; the second with `sla.started` of the promised
 clock, which the SLA monitor publishes some 50 ms later. So it goes when both are there, whichever comes last, and after
-`promise.wait_s` without the clock it goes with the published promise instead: a stopped SLA monitor silences nobody.
+`promise.wait_s` without the clock it goes without a time: a stopped SLA monitor silences nobody, and nobody is told a
+time that no clock watches.
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,8 @@ _SETTLED: Final = frozenset(
     {TicketState.ANSWERED, TicketState.RESOLVED, TicketState.CLOSED, TicketState.WITHDRAWN},
 )
 _ENDED: Final = _SETTLED - {TicketState.ANSWERED}
-_HELD: Final = (sla.SlaResumed, sla.SlaRetargeted, sla.SlaBreached)
+_MOVED: Final = (sla.SlaResumed, sla.SlaRetargeted)
+_HELD: Final = (*_MOVED, sla.SlaBreached, sla.SlaCorrected)
 """Facts that may give a message, and are kept when they overtake the ticket's opening."""
 
 
@@ -63,6 +65,8 @@ class Notice:
     severity: Severity
     facts: Mapping[str, Any]
     """What the text may say: codes, numbers and aware times under the names that templates declare."""
+    withdrawn: bool = False
+    """Whether its occasion was taken back before it was claimed. Not stored: later the ticket's standing tells it."""
     id: UUID = field(init=False)
     """The same whenever and wherever the occasion is met."""
 
@@ -72,12 +76,14 @@ class Notice:
 
 @dataclass(slots=True)
 class Addressee:
-    """What the notifier knows of one ticket: the fold of its events and of the facts about its promises."""
+    """What the notifier knows of one ticket: the fold of its events, and of the facts about its promises."""
 
     ticket_id: UUID
     routing_key: str
     sequence: int = 0
     """Number of the latest ticket event that was taken in."""
+    facts_seen: int = 0
+    """How many facts were taken in."""
     person: Person | None = None
     opened_id: UUID | None = None
     opened_at: datetime | None = None
@@ -89,19 +95,39 @@ class Addressee:
     major: bool = False
     due: dict[Clock, datetime] = field(default_factory=dict)
     """Of the clocks whose times complainants are told."""
-    confirmed: bool = False
-    """Whether the confirmation was given on its way."""
+    withdrawn: set[UUID] = field(default_factory=set)
+    """Facts that turned out not to hold."""
     held: list[tuple[str, str]] = field(default_factory=list)
     """(type, JSON) of facts that came before the opening."""
+    stored: tuple[int, int] = field(default=(0, 0), compare=False)
+    """`sequence` and `facts_seen` as they are stored; 0 where nothing is."""
 
     @property
-    def awaits_promise(self) -> bool:
+    def is_understood(self) -> bool:
+        """Whether a confirmation has something to say."""
+        return bool(self.person and self.category)
+
+    def awaits_promise(self, policy: NotificationPolicy) -> bool:
         """Whether only the time of the next answer is missing to confirm."""
-        return bool(self.person and self.category and not self.confirmed)
+        return self.is_understood and policy.promise.clock not in self.due
+
+    def is_confirmed(self, policy: NotificationPolicy) -> bool:
+        """Whether the confirmation was given on its way, with a time in it."""
+        return self.is_understood and policy.promise.clock in self.due
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a ticket stands now, for messages that had to wait."""
+
+    state: TicketState | None
+    """None: nothing is known of it."""
+    withdrawn: frozenset[UUID]
+    """Facts that turned out not to hold."""
 
 
 def fold(who: Addressee, message: Message, policy: NotificationPolicy) -> list[Notice]:
-    """Take a message in, and say what the complainant is to be told because of it.
+    """Take a message in, and say what the complainant is to be told because of it, but for the confirmation.
 
     Args:
         who: changed in place.
@@ -117,21 +143,33 @@ def fold(who: Addressee, message: Message, policy: NotificationPolicy) -> list[N
         return []
     if who.person is None and not isinstance(message, events.TicketOpened):
         raise UnknownTicket(f"event {message.sequence} of ticket {message.ticket_id}, whose opening was never read")
-    who.sequence = message.sequence
-    who.state = message.state
-    return [*_on_event(message, who, policy), *_confirmation(who, policy)]
+    who.sequence, who.state = message.sequence, message.state
+    return _on_event(message, who, policy)
 
 
-def confirmation_id(who: Addressee) -> UUID:
-    """The id that the confirmation has, or will have."""
-    return ids.notification_id(who.ticket_id, Moment.RECEIVED, str(who.opened_id))
+def confirmation(who: Addressee, policy: NotificationPolicy) -> Notice:
+    """The confirmation of an addressee that is understood, with the time of the next answer as it is known now.
+
+    It is made when a whole batch is folded: of a clock that started and was moved at once, the latest time is told.
+    """
+    assert who.opened_id is not None
+    assert who.opened_at is not None
+    facts = {"category": who.category, "answer_by": who.due.get(policy.promise.clock)}
+    return _notice(who, Moment.RECEIVED, who.opened_id, who.opened_at, facts)
 
 
-def confirm_now(who: Addressee, policy: NotificationPolicy) -> list[Notice]:
-    """The confirmation, if it is still owed, with the published promise in place of a clock that did not start."""
-    if not who.awaits_promise or who.person is None:
-        return []
-    return [_confirm(who, who.due.get(policy.promise.clock) or policy.promised(who.person.received_at))]
+def void(notice: Notice, standing: Standing, *, had_to_wait: bool) -> bool:
+    """Whether a message that was not sent at once says nothing true any more.
+
+    Args:
+        notice: what was to be told.
+        standing: where its ticket is now.
+        had_to_wait: for the morning or a provider; what a receipt is missing for is told by the next channel, whatever
+            the ticket does meanwhile.
+    """
+    if notice.withdrawn or notice.occasion in standing.withdrawn:
+        return True
+    return had_to_wait and standing.state is not None and overtaken(notice, standing.state)
 
 
 def overtaken(notice: Notice, state: TicketState) -> bool:
@@ -148,34 +186,21 @@ def overtaken(notice: Notice, state: TicketState) -> bool:
 
 
 def _on_fact(who: Addressee, fact: sla.SlaFact, policy: NotificationPolicy) -> list[Notice]:
+    who.facts_seen += 1
     if who.person is None and isinstance(fact, _HELD):
         who.held.append((fact.ce_type(), fact.model_dump_json()))
         return []
     notices: list[Notice] = []
     if isinstance(fact, sla.SlaBreached):
         notices = _apology(who, fact, policy)
-    elif fact.clock in policy.told_clocks and fact.due_at and isinstance(fact, (sla.SlaStarted, *_HELD)):
-        if not isinstance(fact, sla.SlaStarted):
+    elif isinstance(fact, sla.SlaCorrected):
+        who.withdrawn.add(fact.corrects)
+    elif fact.due_at and isinstance(fact, (sla.SlaStarted, *_MOVED)):
+        if isinstance(fact, _MOVED) and fact.clock in policy.told_clocks:
             notices = _moved(who, fact, fact.due_at, policy)
-        who.due[fact.clock] = fact.due_at
-    if fact.clock is policy.promise.clock and fact.due_at and isinstance(fact, sla.SlaStarted):
-        who.due[fact.clock] = fact.due_at
-        notices += _confirmation(who, policy)
+        if fact.clock in policy.told_clocks or fact.clock is policy.promise.clock:
+            who.due[fact.clock] = fact.due_at
     return notices
-
-
-def _confirmation(who: Addressee, policy: NotificationPolicy) -> list[Notice]:
-    due = who.due.get(policy.promise.clock)
-    return [_confirm(who, due)] if due and who.awaits_promise else []
-
-
-def _confirm(who: Addressee, answer_by: datetime | None) -> Notice:
-    assert who.opened_id is not None
-    assert who.opened_at is not None
-    who.confirmed = True
-    return _notice(
-        who, Moment.RECEIVED, who.opened_id, who.opened_at, {"category": who.category, "answer_by": answer_by}
-    )
 
 
 def _moved(who: Addressee, fact: sla.SlaFact, due_at: datetime, policy: NotificationPolicy) -> list[Notice]:

@@ -6,11 +6,11 @@ claimed -> sent -> delivered                    claimed: a worker with a lease i
  waiting  waiting (next channel)                delivered, failed, suppressed: the end
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from schemas.codes import DeliveryChannel
@@ -95,6 +95,8 @@ class Notification:
     ended_at: datetime | None = None
     why: str = ""
     """Why it was suppressed or has failed."""
+    stored: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What its store keeps of it, for the store to see what has changed."""
 
     @property
     def id(self) -> UUID:

@@ -1,15 +1,17 @@
-"""The record of every message: collection `notifications`, and `receipts` that came before their message was marked.
+"""The record of every message.
 
-Every write names the version that was read, so of two writers one loses and looks again. Everything is in bulk.
+Collection `notifications`; beside it `submissions`, what providers call messages, and `receipts` that came before their
+message was marked. Every write names the version that was read, so of two writers one loses and looks again. Everything
+is in bulk: what changes alike in many records is one write; what is each one's own, as a provider's id, is inserted.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
-from pymongo import UpdateOne
+from pymongo import UpdateMany
 from pymongo.errors import BulkWriteError
 
 from schemas.codes import DeliveryChannel, Moment, Severity
@@ -26,14 +28,11 @@ class NotificationStore(Protocol):
     async def insert(self, notes: Sequence[Notification]) -> set[UUID]:
         """Keep fresh records; gives the ids of those that exist already, which are left as they are."""
 
-    async def load(self, ids: Iterable[UUID]) -> dict[UUID, Notification]:
-        """Those that exist."""
+    async def load(self, ids: Iterable[UUID], *, due_by: datetime | None = None) -> dict[UUID, Notification]:
+        """Those that exist; with `due_by` only those that are to be looked at by then."""
 
     async def save(self, notes: Sequence[Notification]) -> set[UUID]:
         """Write what was changed, and raise each version by one. Gives those that somebody else changed meanwhile."""
-
-    async def deliver(self, notes: Sequence[tuple[Notification, int]]) -> set[UUID]:
-        """As `save`, of records that were just delivered by the attempt of that number, all at the same time."""
 
     async def by_provider_ids(self, ids: Sequence[str]) -> dict[str, Notification]:
         """Records by what a provider calls them."""
@@ -56,11 +55,12 @@ class MongoNotificationStore:
 
     def __init__(self, database: Database) -> None:
         self._notes = database["notifications"]
+        self._submissions = database["submissions"]
         self._receipts = database["receipts"]
 
     async def create_indexes(self) -> None:
         """May be called by every process at every start."""
-        await self._notes.create_index("provider_ids", sparse=True)
+        await self._submissions.create_index("note")
         # A receipt of a message that nobody knows is forgotten after a week.
         await self._receipts.create_index("at", expireAfterSeconds=604_800)
         await self._notes.create_index([("recipient", 1), ("counted_at", 1)], sparse=True)
@@ -69,69 +69,71 @@ class MongoNotificationStore:
         """See `NotificationStore`."""
         if not notes:
             return set()
+        for note in notes:
+            note.stored = _progress(note)
         try:
             await self._notes.insert_many([_document(n) for n in notes], ordered=False)
         except BulkWriteError as refusal:
             return {notes[index].id for index in duplicate_indexes(refusal)}
         return set()
 
-    async def load(self, ids: Iterable[UUID]) -> dict[UUID, Notification]:
+    async def load(self, ids: Iterable[UUID], *, due_by: datetime | None = None) -> dict[UUID, Notification]:
         """See `NotificationStore`."""
-        wanted = [str(id_) for id_ in ids]
-        if not wanted:
+        wanted: dict[str, Any] = {"_id": {"$in": [str(id_) for id_ in ids]}}
+        if not wanted["_id"]["$in"]:
             return {}
-        return {UUID(d["_id"]): _notification(d) async for d in self._notes.find({"_id": {"$in": wanted}})}
+        if due_by:
+            wanted["wake_at"] = {"$lte": due_by}
+        found = {UUID(d["_id"]): _notification(d) async for d in self._notes.find(wanted)}
+        sent = [str(id_) for id_, note in found.items() if note.attempts]
+        if sent:
+            async for d in self._submissions.find({"note": {"$in": sent}}).sort("part", 1):
+                found[UUID(d["note"])].attempts[d["attempt"]].provider_ids += (d["_id"],)
+        for note in found.values():
+            for attempt in note.attempts:
+                attempt.delivered = frozenset(attempt.provider_ids if attempt.delivered_at else ())
+            note.stored = _progress(note)
+        return found
 
     async def save(self, notes: Sequence[Notification]) -> set[UUID]:
         """See `NotificationStore`."""
         if not notes:
             return set()
-        token = uuid4().hex
+        await self._keep_submissions(notes)
+        token, alike = uuid4().hex, defaultdict[tuple[Any, ...], list[str]](list)
+        progress = [_progress(note) for note in notes]
+        for note, now in zip(notes, progress, strict=True):
+            before = note.stored
+            changed = tuple((k, v) for k, v in now.items() if k not in before or before[k] != v)
+            alike[note.version, changed, tuple(before.keys() - now.keys())].append(str(note.id))
         result = await self._notes.bulk_write(
             [
-                UpdateOne(
-                    {"_id": str(n.id), "version": n.version},
-                    {"$set": _progress(n) | {"version": n.version + 1, "written_by": token}},
+                UpdateMany(
+                    {"_id": {"$in": ids}, "version": version},
+                    {"$set": {**dict(changed), "version": version + 1, "written_by": token}}
+                    | ({"$unset": dict.fromkeys(gone, "")} if gone else {}),
                 )
-                for n in notes
+                for (version, changed, gone), ids in alike.items()
             ],
             ordered=False,
         )
-        for note in notes:
-            note.version += 1
+        for note, now in zip(notes, progress, strict=True):
+            note.stored, note.version = now, note.version + 1
         if result.matched_count == len(notes):
             return set()
         return {n.id for n in notes} - await self._written(notes, token)
-
-    async def deliver(self, notes: Sequence[tuple[Notification, int]]) -> set[UUID]:
-        """See `NotificationStore`. Most differ in nothing but their id, and one write for many costs far less."""
-        alike: dict[tuple[tuple[str, Any], ...], list[Notification]] = defaultdict(list)
-        for note, number in notes:
-            progress = _progress(note) | {f"attempts.{number}.delivered_at": note.attempts[number].delivered_at}
-            changed = {k: v for k, v in progress.items() if k in _ENDING or k.endswith(".delivered_at")}
-            alike[(("version", note.version + 1), *changed.items())].append(note)
-        lost: set[UUID] = set()
-        for changes, some in alike.items():
-            token, ids = uuid4().hex, [str(n.id) for n in some]
-            result = await self._notes.update_many(
-                {"_id": {"$in": ids}, "version": some[0].version}, {"$set": {**dict(changes), "written_by": token}}
-            )
-            for note in some:
-                note.version += 1
-            if result.matched_count < len(some):
-                lost |= {n.id for n in some} - await self._written(some, token)
-        return lost
 
     async def by_provider_ids(self, ids: Sequence[str]) -> dict[str, Notification]:
         """See `NotificationStore`."""
         if not ids:
             return {}
-        named: dict[str, Notification] = {}
-        # One branch each: not every server makes ranges of an index of an `$in` over lists.
-        async for document in self._notes.find({"$or": [{"provider_ids": id_} for id_ in ids]}):
-            note = _notification(document)
-            named |= dict.fromkeys(document["provider_ids"], note)
-        return named
+        notes = {UUID(d["note"]) async for d in self._submissions.find({"_id": {"$in": list(ids)}}, {"note": 1})}
+        return {
+            id_: note
+            for note in (await self.load(notes)).values()
+            for attempt in note.attempts
+            for id_ in attempt.provider_ids
+        }
 
     async def capped_since(self, recipients: Iterable[str], since: datetime) -> Mapping[str, int]:
         """See `NotificationStore`."""
@@ -165,12 +167,24 @@ class MongoNotificationStore:
         if provider_ids:
             await self._receipts.delete_many({"_id": {"$in": list(provider_ids)}})
 
+    async def _keep_submissions(self, notes: Sequence[Notification]) -> None:
+        """Keep what providers call messages, before their records say that they were sent."""
+        new = [
+            {"_id": provider_id, "note": str(note.id), "attempt": number, "part": part}
+            for note in notes
+            for number, attempt in enumerate(note.attempts)
+            if not note.stored.get(f"attempts.{number}.sent_at")
+            for part, provider_id in enumerate(attempt.provider_ids)
+        ]
+        if new:
+            try:
+                await self._submissions.insert_many(new, ordered=False)
+            except BulkWriteError as refusal:
+                duplicate_indexes(refusal)
+
     async def _written(self, notes: Sequence[Notification], token: str) -> set[UUID]:
         found = self._notes.find({"_id": {"$in": [str(n.id) for n in notes]}, "written_by": token}, {"_id": 1})
         return {UUID(d["_id"]) async for d in found}
-
-
-_ENDING: Final = ("state", "owner", "lease_until", "wake_at", "wait", "ended_at")
 
 
 def _document(note: Notification) -> dict[str, Any]:
@@ -188,24 +202,25 @@ def _document(note: Notification) -> dict[str, Any]:
         "requested_at": note.requested_at,
         "trace": note.trace,
         "version": note.version,
-        **_progress(note),
+        **{k: v for k, v in _progress(note).items() if not k.startswith("attempts.")},
+        "attempts": [_attempt_document(a) for a in note.attempts],
     }
 
 
 def _progress(note: Notification) -> dict[str, Any]:
+    """What changes of a record, by its place in the document."""
     progress: dict[str, Any] = {
         "state": note.state.value,
         "owner": note.owner,
         "lease_until": note.lease_until,
         "wake_at": note.wake_at,
         "wait": note.wait.value if note.wait else None,
-        "attempts": [_attempt_document(a) for a in note.attempts],
         "ended_at": note.ended_at,
         "why": note.why,
     }
-    # Absent, not empty, so that the sparse indexes hold only what is looked for.
-    if provider_ids := [id_ for a in note.attempts for id_ in a.provider_ids]:
-        progress["provider_ids"] = provider_ids
+    for number, attempt in enumerate(note.attempts):
+        progress |= {f"attempts.{number}.{k}": v for k, v in _attempt_document(attempt).items()}
+    # Absent, not empty, so that the sparse index holds only what is looked for.
     if note.recipient:
         progress |= {"recipient": note.recipient, "counted_at": note.requested_at}
     return progress
@@ -218,8 +233,6 @@ def _attempt_document(attempt: Attempt) -> dict[str, Any]:
         "begun_at": attempt.begun_at,
         "tries": attempt.tries,
         "sent_at": attempt.sent_at,
-        "provider_ids": list(attempt.provider_ids),
-        "delivered": sorted(attempt.delivered),
         "delivered_at": attempt.delivered_at,
         "failed_at": attempt.failed_at,
         "why": attempt.why,
@@ -248,17 +261,7 @@ def _notification(document: dict[str, Any]) -> Notification:
         wake_at=document["wake_at"],
         wait=Wait(document["wait"]) if document["wait"] else None,
         recipient=document.get("recipient", ""),
-        attempts=[
-            Attempt(
-                **{
-                    **a,
-                    "channel": DeliveryChannel(a["channel"]),
-                    "provider_ids": tuple(a["provider_ids"]),
-                    "delivered": frozenset(a["delivered"]),
-                },
-            )
-            for a in document["attempts"]
-        ],
+        attempts=[Attempt(**{**a, "channel": DeliveryChannel(a["channel"])}) for a in document["attempts"]],
         ended_at=document["ended_at"],
         why=document["why"],
     )

@@ -1,6 +1,6 @@
 """What the notifier may decide by itself, as data: `deploy/policies/notifications.yaml`. Pure."""
 
-from datetime import datetime, time, timedelta
+from datetime import time, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -54,10 +54,9 @@ class Promise(_Part):
     """The time of the next answer that the confirmation names."""
 
     clock: Clock = Clock.FIRST_ANSWER
-    wait_s: Seconds = 2.0
-    """How long the confirmation waits for this clock to start. It starts some 50 ms after the ticket opens."""
-    otherwise_s: Seconds | None = 172_800
-    """Named, counted from receipt, when the clock has not started by then. None: no time is named."""
+    wait_s: Seconds = 60.0
+    """How long the confirmation waits for this clock to start, which it does some 50 ms after the ticket opens. Then it
+    goes without a time. Far less than the limit of the confirmation itself."""
 
 
 class Retry(_Part):
@@ -119,7 +118,3 @@ class NotificationPolicy(_Part):
     def goes_at_night(self, moment: Moment, severity: Severity) -> bool:
         """Whether quiet hours do not hold for this message."""
         return self.moments[moment].at_night or severity >= self.quiet_hours.urgent_from
-
-    def promised(self, received_at: datetime) -> datetime | None:
-        """The time that is named when the clock itself is not known."""
-        return received_at + timedelta(seconds=self.promise.otherwise_s) if self.promise.otherwise_s else None

@@ -1,22 +1,36 @@
 """Receipts, from a gateway to the record of their message, many at a time.
 
 A receipt is acknowledged to the provider when what it says is stored and told, not before: one that is cut off comes
-again. One of a message that another process is just sending is kept until that one has marked it.
+again. One whose message is just being marked here, or has other segments, waits a moment for that; one of a message
+that another process is sending is kept until that one has marked it.
 """
 
 import asyncio
-import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from services.notifier.dispatching import Dispatcher
 from services.notifier.gateway import Receipt
 from services.notifier.notification_store import NotificationStore
 from services.notifier.schedule.now import Now
+from services.runtime.logging import get_logger
 from services.runtime.metrics import NotifierMetrics
 
-_BATCH_GOOD: Final = 24
-_GATHER_S: Final = 0.01
-"""Few receipts wait so long for more: each batch costs the same three round trips."""
+log = get_logger(__name__)
+
+_GATHER_S: Final = 0.02
+"""Receipts wait so long for more: each batch costs the same round trips."""
+_PATIENCE_S: Final = 0.5
+"""How long a receipt waits here for its message to be marked, or for those of its other segments."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    receipt: Receipt
+    acknowledge: Callable[[bool], None]
+    until: float
 
 
 class Receiving:
@@ -27,7 +41,7 @@ class Receiving:
         self._metrics = metrics
         self._now = now
         self._dispatcher: Dispatcher | None = None
-        self._waiting: list[tuple[Receipt, asyncio.Future[None]]] = []
+        self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._working: asyncio.Task[None] | None = None
 
@@ -40,51 +54,65 @@ class Receiving:
         if self._working:
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)
-        for _, future in self._waiting:
-            future.cancel()
 
     def serve(self, dispatcher: Dispatcher) -> None:
         """Whose messages the receipts are of."""
         self._dispatcher = dispatcher
 
-    async def receive(self, receipt: Receipt) -> None:
-        """Return when it is stored.
-
-        Raises:
-            Exception: it is not, and is to come again.
-        """
-        if self._dispatcher and (marked := self._dispatcher.marked(receipt.provider_id)):
-            await marked.wait()
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((receipt, future))
+    def receive(self, receipt: Receipt, acknowledge: Callable[[bool], None]) -> None:
+        """Take a receipt, and acknowledge it when it is stored, or refuse it for now."""
+        self._waiting.append(_Waiting(receipt, acknowledge, time.monotonic() + _PATIENCE_S))
         self._wake.set()
-        await future
 
     async def _work(self) -> None:
         while True:
             await self._wake.wait()
-            if len(self._waiting) < _BATCH_GOOD:
-                await asyncio.sleep(_GATHER_S)
+            await asyncio.sleep(_GATHER_S)
             self._wake.clear()
             batch, self._waiting = self._waiting, []
             try:
-                await self._take_in([receipt for receipt, _ in batch])
+                done = await self._take_in(batch)
             except Exception as error:  # noqa: BLE001 - whatever it was, the provider is to send them again
-                for _, future in batch:
-                    with contextlib.suppress(asyncio.InvalidStateError):
-                        future.set_exception(error)
+                log.warning("receipts.put_off", error=type(error).__name__, count=len(batch))
+                for each in batch:
+                    each.acknowledge(False)
             else:
-                for _, future in batch:
-                    with contextlib.suppress(asyncio.InvalidStateError):
-                        future.set_result(None)
+                for each in done:
+                    each.acknowledge(True)
+            if self._waiting:
+                self._wake.set()
 
-    async def _take_in(self, receipts: list[Receipt]) -> None:
+    async def _take_in(self, batch: list[_Waiting]) -> list[_Waiting]:
+        """Take in what can be, leave in `_waiting` what may still be used at once, and give the rest."""
+        dispatcher = self._dispatcher
+        assert dispatcher is not None
+        now, busy, knows = time.monotonic(), dispatcher.is_sending, dispatcher.receipts.knows
+        early: list[_Waiting] = []
+        ripe: list[_Waiting] = []
+        for each in batch:
+            (early if busy and now < each.until and not knows(each.receipt) else ripe).append(each)
+        unmatched = {r.provider_id for r in await dispatcher.receipts.apply([w.receipt for w in ripe])}
+        done: list[_Waiting] = []
+        kept: list[Receipt] = []
+        for each in ripe:
+            if each.receipt.provider_id in unmatched and now < each.until and knows(each.receipt):
+                early.append(each)
+                continue
+            done.append(each)
+            if each.receipt.provider_id in unmatched:
+                kept.append(each.receipt)
+        if kept:
+            await self._keep(kept)
+        self._waiting += early
+        return done
+
+    async def _keep(self, receipts: list[Receipt]) -> None:
+        """Keep receipts for whoever marks their messages.
+
+        Kept first and looked up again after: whoever marks the message does the same in the other order.
+        """
         assert self._dispatcher is not None
-        unmatched = await self._dispatcher.apply(receipts)
-        if not unmatched:
-            return
-        # Kept first and looked up again after: whoever marks the message does the same in the other order.
-        await self._store.park(unmatched, self._now())
-        still = {r.provider_id for r in await self._dispatcher.apply(unmatched)}
-        await self._store.unpark([r.provider_id for r in unmatched if r.provider_id not in still])
+        await self._store.park(receipts, self._now())
+        still = {r.provider_id for r in await self._dispatcher.receipts.apply(receipts)}
+        await self._store.unpark([r.provider_id for r in receipts if r.provider_id not in still])
         self._metrics.receipts.labels(what="kept").inc(len(still))

@@ -7,9 +7,9 @@ appendix B (the text form).
 import asyncio
 import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 from uuid import UUID
 
 import smpp34
@@ -28,7 +28,7 @@ from services.notifier.gateway import (
     Unsure,
 )
 from services.notifier.lookup import Lookup
-from services.notifier.smpp_session import Answer, BindRefused, NeverSent, SessionEnded, SmppSession
+from services.notifier.smpp_session import Acknowledge, Answer, BindRefused, NeverSent, SessionEnded, SmppSession
 from services.notifier.sms_text import Segment, TextTooLong, segments
 from services.runtime.logging import get_logger
 from services.runtime.readiness import Readiness
@@ -118,38 +118,36 @@ class SmppGateway:
         if self._session:
             await self._session.unbind()
 
-    async def send(self, envelope: Envelope) -> Outcome:
+    async def send(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
         """See `Gateway`. All segments go at once; what is sent again goes whole, under the same reference."""
-        try:
-            parts = segments(envelope.rendered.text, reference=envelope.notification_id.int & 0xFF)
-        except TextTooLong:
-            return Refused("text_too_long")
+        texts = [_Text.of(envelope) for envelope in envelopes]
         loop = asyncio.get_running_loop()
         until = loop.time() + self._account.patience_s
-        outcomes: dict[int, Outcome] = {}
-        while True:
+        going = [text for text in texts if text.segments]
+        while going:
             session = await self._session_by(until)
             if session is None:
-                return Later("provider_unreachable") if not outcomes else _worst(outcomes.values())
+                for text in going:
+                    text.outcomes = text.outcomes or {0: Later("provider_unreachable")}
+                break
             await self._pace()
-            waiting = [
-                (number, await self._submit(session, envelope, part))
-                for number, part in enumerate(parts)
-                if not isinstance(outcomes.get(number), Taken)
+            submitted = [
+                (text, number, await self._submit(session, text.envelope, segment))
+                for text in going
+                for number, segment in text.left()
             ]
-            never_sent = False
-            for number, answer in waiting:
+            is_over = False
+            for text, number, answer in submitted:
                 try:
-                    outcomes[number] = self._read(await answer)
+                    text.outcomes[number] = self._read(await answer)
                 except NeverSent:
-                    never_sent, outcomes[number] = True, Later("provider_unreachable")
+                    is_over, text.outcomes[number] = True, Later("provider_unreachable")
                 except SessionEnded:
-                    outcomes[number] = Unsure()
-            worst = _worst(outcomes.values())
-            if not isinstance(worst, Later) or worst.why not in _WORTH_WAITING or loop.time() >= until:
-                return worst
-            if never_sent:  # The session has just ended; another one comes.
+                    text.outcomes[number] = Unsure()
+            going = [text for text in going if text.is_worth_waiting] if loop.time() < until else []
+            if going and is_over:  # The session has just ended; another one comes.
                 await asyncio.sleep(_PAUSE_FIRST_S)
+        return [text.outcome for text in texts]
 
     async def lookup(self, notification_id: UUID) -> Taken | NotTaken | Unanswerable:
         """See `Gateway`."""
@@ -248,10 +246,42 @@ class SmppGateway:
             self._readiness.set("sms", False, "the session with the SMS provider ended")
             await asyncio.sleep(wait_s)
 
-    async def _on_deliver(self, pdu: smpp34.DeliverSm) -> None:
+    def _on_deliver(self, pdu: smpp34.DeliverSm, acknowledge: Acknowledge) -> None:
         receipt = read_receipt(pdu)
-        if receipt is not None:
-            await self._on_receipt(receipt)
+        if receipt is None:
+            acknowledge(True)
+        else:
+            self._on_receipt(receipt, acknowledge)
+
+
+@dataclass(slots=True)
+class _Text:
+    """A text on its way, with what is known of each segment."""
+
+    envelope: Envelope
+    segments: list[Segment]
+    outcomes: dict[int, Outcome]
+
+    @classmethod
+    def of(cls, envelope: Envelope) -> Self:
+        try:
+            parts = segments(envelope.rendered.text, reference=envelope.notification_id.int & 0xFF)
+        except TextTooLong:
+            return cls(envelope, [], {0: Refused("text_too_long")})
+        return cls(envelope, parts, {})
+
+    def left(self) -> list[tuple[int, Segment]]:
+        """Segments that the provider does not have, with their numbers."""
+        return [(n, part) for n, part in enumerate(self.segments) if not isinstance(self.outcomes.get(n), Taken)]
+
+    @property
+    def outcome(self) -> Outcome:
+        return _worst(self.outcomes.values())
+
+    @property
+    def is_worth_waiting(self) -> bool:
+        worst = self.outcome
+        return isinstance(worst, Later) and worst.why in _WORTH_WAITING
 
 
 def _worst(outcomes: Iterable[Outcome]) -> Outcome:

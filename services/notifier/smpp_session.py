@@ -10,7 +10,7 @@ SMPP 3.4: https://smpp.org/SMPP_v3_4_Issue1_2.pdf, sections 3.2 (PDU layout), 4 
 import asyncio
 import ssl
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Self, cast
 
@@ -61,8 +61,10 @@ class Answer:
         return self.body.partition(b"\0")[0].decode("latin-1")
 
 
-OnDeliver = Callable[[smpp34.DeliverSm], Awaitable[None]]
-"""Called for every `deliver_sm`; it is acknowledged when this returns, and refused for now when it raises."""
+Acknowledge = Callable[[bool], None]
+"""Answers a `deliver_sm`: taken, or to be sent again."""
+OnDeliver = Callable[[smpp34.DeliverSm, Acknowledge], None]
+"""Called for every `deliver_sm`; must not block. The peer waits until it calls the second argument."""
 
 
 class SmppSession(asyncio.Protocol):
@@ -78,7 +80,6 @@ class SmppSession(asyncio.Protocol):
         self._waiting: dict[int, tuple[float, asyncio.Future[Answer]]] = {}
         """By sequence number, oldest first: until when an answer is waited for, and who waits."""
         self._unwritten = bytearray()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._heard_at = self._loop.time()
         self.ended = asyncio.Event()
 
@@ -203,9 +204,7 @@ class SmppSession(asyncio.Protocol):
             if future and not future.done():
                 future.set_result(Answer(status or (_INVALID_COMMAND if command == _GENERIC_NACK else 0), pdu[16:]))
         elif command == _DELIVER_SM:
-            task = self._loop.create_task(self._deliver(pdu, sequence))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._deliver(pdu, sequence)
         elif command == _ENQUIRE_LINK:
             self._answer(command, sequence)
         elif command == _UNBIND:
@@ -214,19 +213,21 @@ class SmppSession(asyncio.Protocol):
         else:
             self._write(_HEADER.pack(_HEADER.size, _GENERIC_NACK, _INVALID_COMMAND, sequence))
 
-    async def _deliver(self, pdu: bytes, sequence: int) -> None:
-        status = 0
+    def _deliver(self, pdu: bytes, sequence: int) -> None:
+        def acknowledge(taken: bool) -> None:  # noqa: FBT001 - the one thing that is told
+            self._answer(_DELIVER_SM, sequence, status=0 if taken else _TRY_AGAIN, body=b"\0")
+
         try:
             decoded = smpp34.decode(pdu)
-            if isinstance(decoded, smpp34.DeliverSm):
-                await self._on_deliver(decoded)
         except smpp34.SmppError as error:
             # It would be as broken the next time: acknowledged, or it comes for ever.
             log.warning("smpp.undecodable", error=str(error))
-        except Exception as error:  # noqa: BLE001 - whatever kept us from storing it, the provider is to send it again
-            log.warning("smpp.deliver_put_off", error=type(error).__name__)
-            status = _TRY_AGAIN
-        self._answer(_DELIVER_SM, sequence, status=status, body=b"\0")
+            acknowledge(True)
+            return
+        if isinstance(decoded, smpp34.DeliverSm):
+            self._on_deliver(decoded, acknowledge)
+        else:
+            acknowledge(True)
 
     def _send(self, sequence: int, pdu: bytes) -> asyncio.Future[Answer]:
         future: asyncio.Future[Answer] = self._loop.create_future()

@@ -7,7 +7,7 @@ what was taken. RFC 5321 (SMTP), RFC 3834 (Auto-Submitted), RFC 6376 (DKIM).
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -101,8 +101,11 @@ class SmtpGateway:
             with contextlib.suppress(SMTPException, OSError):
                 await asyncio.wait_for(connection.client.quit(), 1.0)
 
-    async def send(self, envelope: Envelope) -> Outcome:
+    async def send(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
         """See `Gateway`. 4xx and no connection: for now. 5xx: for good. A break after the letter began: unsure."""
+        return list(await asyncio.gather(*(self._send(envelope) for envelope in envelopes)))
+
+    async def _send(self, envelope: Envelope) -> Outcome:
         try:
             octets = compose(envelope, self._account, date=format_datetime(self._now()))
         except ValueError:

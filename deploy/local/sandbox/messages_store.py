@@ -100,9 +100,13 @@ class MessagesStore:
 
     async def kept(self) -> None:
         """Return when everything added so far is on file."""
+        await asyncio.shield(self.keep())
+
+    def keep(self) -> asyncio.Task[None]:
+        """Put everything added so far on file soon."""
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_soon())
-        await asyncio.shield(self._committing)
+        return self._committing
 
     def add_email(self, *, to: str, sender: str, subject: str, text: str, out_id: str) -> None:
         """Add a mail for one recipient."""

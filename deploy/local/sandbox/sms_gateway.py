@@ -1,25 +1,27 @@
-"""The gateway of short messages: an SMPP 3.4 server that takes, refuses, waits, hangs up and sends receipts as told."""
+"""The gateway of short messages: takes, refuses, waits, hangs up and sends receipts as told."""
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from enum import IntEnum
+from typing import NamedTuple
 from uuid import uuid4
 
-from smpp34 import Esme, Server, SmppError, SubmitSmEvent, Tlv, Unbound
+from smpp34 import DeliverSm, SubmitSm, Tlv
 
-from deploy.local.ports import free_ports
 from deploy.local.sandbox import OUT_ID_TAG
 from deploy.local.sandbox.behaviour import Behaviours, Mode
 from deploy.local.sandbox.messages_store import MessagesStore, Receipt, Submission
-from deploy.local.sandbox.relay import Relay
-from deploy.local.sandbox.segment import BadSegmentError, Segment, segment_of
+from deploy.local.sandbox.segment import BadSegmentError, segment_of
+from deploy.local.sandbox.smpp_server import Session
 
 _INTERNATIONAL = 1
 _RECEIPTED_MESSAGE_ID, _MESSAGE_STATE = 0x001E, 0x0427
 _IS_RECEIPT = 0x04
-_RECEIPTS_AT_ONCE = 32
+_WINDOW = 256
+"""Receipts of one session that may be unacknowledged."""
 _RECEIPT_AGAIN_S = 0.5
 
 
@@ -31,6 +33,16 @@ class Status(IntEnum):
     THROTTLED = 0x58
 
 
+class _Taken(NamedTuple):
+    """A submission that is to be answered when it is on file."""
+
+    session: Session
+    sequence: int
+    submission: Submission
+    mode: Mode
+    delay_s: float
+
+
 class SmsGateway:
     """SMPP on `port` of `host`."""
 
@@ -39,131 +51,146 @@ class SmsGateway:
     ) -> None:
         self._store = store
         self._behaviours = behaviours
+        self._host = host
+        self._port = port
         self._receipt_delay_s = receipt_delay_s
-        (inner,) = free_ports(1)
-        self._server = Server("127.0.0.1", inner, system_id="sandbox", inbound_capacity=8192)
-        self._relay = Relay(host=host, port=port, target=inner)
-        self._sessions: dict[str, Esme] = {}
-        self._window = asyncio.Semaphore(_RECEIPTS_AT_ONCE)
+        self._sessions: set[Session] = set()
+        self._taken: list[_Taken] = []
+        self._owed: dict[str, deque[Submission]] = {}
+        """Receipts to send, by the `system_id` that submitted."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        await self._server.start()
-        await self._relay.start()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: Session(on_bound=self._bound, on_submit=self._receive, on_ended=self._sessions.discard),
+            self._host,
+            self._port,
+        )
         for submission in self._store.owed_receipts():
-            self._later(self._send_receipt(submission))
+            self._owe(submission)
         try:
-            while True:
-                event = await self._server.next()
-                if isinstance(event, Esme):
-                    self._sessions[event.session_id] = event
-                elif isinstance(event, Unbound):
-                    self._sessions.pop(event.session_id, None)
-                else:
-                    self._receive(event)
+            await server.serve_forever()
         finally:
-            await self._relay.stop()
-            await self._server.stop()
+            server.close()
+            self._hang_up()
 
-    def _receive(self, event: SubmitSmEvent) -> None:
-        to = f"+{event.destination_addr}" if event.dest_addr_ton == _INTERNATIONAL else event.destination_addr
-        tlvs = {tlv.tag: tlv.value for tlv in event.tlvs}
+    def _bound(self, session: Session) -> None:
+        self._sessions.add(session)
+        self._send_receipts(session.system_id)
+
+    def _hang_up(self) -> None:
+        for session in list(self._sessions):
+            session.hang_up()
+
+    def _receive(self, session: Session, sequence: int, pdu: SubmitSm) -> None:
+        to = f"+{pdu.destination_addr}" if pdu.dest_addr_ton == _INTERNATIONAL else pdu.destination_addr
+        tlvs = {tlv.tag: tlv.value for tlv in pdu.tlvs}
         try:
             segment = segment_of(
-                short_message=event.short_message,
-                esm_class=event.esm_class,
-                data_coding=event.data_coding,
-                tlvs=tlvs,
+                short_message=pdu.short_message, esm_class=pdu.esm_class, data_coding=pdu.data_coding, tlvs=tlvs
             )
         except BadSegmentError:
-            event.reject(Status.INVALID_LENGTH)
+            session.reject(sequence, Status.INVALID_LENGTH)
             return
         rule = self._behaviours.take("sms", to, now=time.monotonic())
         mode = rule.mode if rule else Mode.ACCEPT
-        if mode is Mode.REFUSE or not event.destination_addr.lstrip("+").isdecimal():
-            event.reject(Status.INVALID_DESTINATION)
+        if mode is Mode.REFUSE or not pdu.destination_addr.lstrip("+").isdecimal():
+            session.reject(sequence, Status.INVALID_DESTINATION)
         elif mode is Mode.THROTTLE:
-            event.reject(Status.THROTTLED)
+            session.reject(sequence, Status.THROTTLED)
         elif mode is Mode.HANG_UP:
-            self._relay.hang_up()
+            self._hang_up()
         else:
-            submission = self._submission(event, to=to, out_id=tlvs.get(OUT_ID_TAG, b""), mode=mode)
-            self._later(self._take(event, submission, segment, mode, rule.seconds if rule else 0))
+            out_id = tlvs.get(OUT_ID_TAG, b"").rstrip(b"\0").decode("ascii", errors="replace")
+            submission = _submission(pdu, system_id=session.system_id, to=to, out_id=out_id, mode=mode)
+            self._store.add_submission(submission, segment)
+            delay_s = rule.seconds if rule and mode is Mode.DELAY else 0
+            self._taken.append(_Taken(session, sequence, submission, mode, delay_s))
+            if len(self._taken) == 1:
+                self._later(self._answer())
 
-    def _submission(self, event: SubmitSmEvent, *, to: str, out_id: bytes, mode: Mode) -> Submission:
-        if not event.registered_delivery & 1:
-            receipt = Receipt.NONE
-        else:
-            receipt = Receipt.DROPPED if mode is Mode.DROP_RECEIPTS else Receipt.PENDING
-        session = self._sessions.get(event.session_id)
-        return Submission(
-            id=uuid4().hex,
-            system_id=session.system_id if session else "",
-            source=event.source_addr,
-            destination=event.destination_addr,
-            to=to,
-            data_coding=event.data_coding,
-            out_id=out_id.rstrip(b"\0").decode("ascii", errors="replace"),
-            receipt=receipt,
-            undeliverable=mode is Mode.UNDELIVERABLE,
-            submitted_at=time.time(),
-        )
-
-    async def _take(
-        self, event: SubmitSmEvent, submission: Submission, segment: Segment, mode: Mode, delay_s: float
-    ) -> None:
-        self._store.add_submission(submission, segment)
+    async def _answer(self) -> None:
+        """Answer what was taken, once it is on file."""
+        await asyncio.sleep(0)  # What came in the same packet goes along.
+        taken, self._taken = self._taken, []
         await self._store.kept()
-        if mode is Mode.TAKE_AND_HANG_UP:
-            self._relay.hang_up()
-        else:
-            if mode is Mode.DELAY:
-                await asyncio.sleep(delay_s)
-            event.accept(submission.id)
-        if submission.receipt is Receipt.PENDING:
-            await asyncio.sleep(self._receipt_delay_s)
-            await self._send_receipt(submission)
+        loop = asyncio.get_running_loop()
+        for each in taken:
+            if each.mode is Mode.TAKE_AND_HANG_UP:
+                self._hang_up()
+            elif each.delay_s:
+                loop.call_later(each.delay_s, each.session.accept, each.sequence, each.submission.id)
+            else:
+                each.session.accept(each.sequence, each.submission.id)
+            if each.submission.receipt is Receipt.PENDING:
+                loop.call_later(each.delay_s + self._receipt_delay_s, self._owe, each.submission)
 
-    async def _send_receipt(self, submission: Submission) -> None:
-        """Hand the receipt to a session of the sender, now or when it binds again."""
-        while True:
-            async with self._window:
-                if await self._deliver(submission):
-                    break
-            await asyncio.sleep(_RECEIPT_AGAIN_S)
-        self._store.set_receipt(submission.id, Receipt.FAILED if submission.undeliverable else Receipt.DELIVERED)
-        await self._store.kept()
+    def _owe(self, submission: Submission) -> None:
+        self._owed.setdefault(submission.system_id, deque()).append(submission)
+        self._send_receipts(submission.system_id)
 
-    async def _deliver(self, submission: Submission) -> bool:
-        failed = submission.undeliverable
-        state, code = ("UNDELIV", 5) if failed else ("DELIVRD", 2)
-        submitted, done = datetime.fromtimestamp(submission.submitted_at, UTC), datetime.now(UTC)
-        text = (
-            f"id:{submission.id} sub:001 dlvrd:{'000' if failed else '001'} submit date:{submitted:%y%m%d%H%M} "
-            f"done date:{done:%y%m%d%H%M} stat:{state} err:{'001' if failed else '000'} text:"
-        )
-        for session in list(self._sessions.values()):
-            if session.system_id != submission.system_id or not session.can_receive:
-                continue
-            try:
-                answer = await session.deliver_sm(
-                    submission.source,
-                    text.encode("ascii"),
-                    source_addr=submission.destination,
-                    esm_class=_IS_RECEIPT,
-                    tlvs=[
-                        Tlv(_RECEIPTED_MESSAGE_ID, submission.id.encode() + b"\0"),
-                        Tlv(_MESSAGE_STATE, bytes([code])),
-                    ],
-                )
-            except SmppError:
-                continue
-            if answer.is_success:
-                return True
-        return False
+    def _send_receipts(self, system_id: str) -> None:
+        """Hand receipts to a session of their sender, as many as there is room for; the others wait for one to bind."""
+        owed = self._owed.get(system_id, deque())
+        for session in self._sessions:
+            while owed and session.system_id == system_id and session.can_receive and session.unanswered < _WINDOW:
+                self._deliver(session, owed.popleft())
+
+    def _deliver(self, session: Session, submission: Submission) -> None:
+        def answered(taken: bool) -> None:  # noqa: FBT001 - the one thing that is told
+            if taken:
+                failed = submission.undeliverable
+                self._store.set_receipt(submission.id, Receipt.FAILED if failed else Receipt.DELIVERED)
+                self._store.keep()
+                self._send_receipts(submission.system_id)
+            else:
+                asyncio.get_running_loop().call_later(_RECEIPT_AGAIN_S, self._owe, submission)
+
+        session.deliver(lambda sequence: _receipt(submission, sequence), answered)
 
     def _later(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _submission(pdu: SubmitSm, *, system_id: str, to: str, out_id: str, mode: Mode) -> Submission:
+    if not pdu.registered_delivery & 1:
+        receipt = Receipt.NONE
+    else:
+        receipt = Receipt.DROPPED if mode is Mode.DROP_RECEIPTS else Receipt.PENDING
+    return Submission(
+        id=uuid4().hex,
+        system_id=system_id,
+        source=pdu.source_addr,
+        destination=pdu.destination_addr,
+        to=to,
+        data_coding=pdu.data_coding,
+        out_id=out_id,
+        receipt=receipt,
+        undeliverable=mode is Mode.UNDELIVERABLE,
+        submitted_at=time.time(),
+    )
+
+
+def _receipt(submission: Submission, sequence: int) -> DeliverSm:
+    failed = submission.undeliverable
+    state, code = ("UNDELIV", 5) if failed else ("DELIVRD", 2)
+    submitted, done = datetime.fromtimestamp(submission.submitted_at, UTC), datetime.now(UTC)
+    text = (
+        f"id:{submission.id} sub:001 dlvrd:{'000' if failed else '001'} submit date:{submitted:%y%m%d%H%M} "
+        f"done date:{done:%y%m%d%H%M} stat:{state} err:{'001' if failed else '000'} text:"
+    )
+    return DeliverSm(
+        submission.destination,
+        submission.source,
+        text.encode("ascii"),
+        esm_class=_IS_RECEIPT,
+        tlvs=[
+            Tlv(_RECEIPTED_MESSAGE_ID, submission.id.encode() + b"\0"),
+            Tlv(_MESSAGE_STATE, bytes([code])),
+        ],
+        sequence_number=sequence,
+    )

@@ -10,6 +10,7 @@ from schemas.codes import DeliveryChannel, TicketState
 from schemas.complaint import Contact
 from schemas.notifications import NotificationEvent
 from services.notifier.gateway import Envelope, LookupFailed, NotTaken, Outcome, Receipt, Taken, Unanswerable
+from services.notifier.moments import Standing
 from services.notifier.notification import Notification
 from services.runtime.deadlines import Deadline
 from services.runtime.producing import Outgoing
@@ -30,8 +31,11 @@ class FakeNotificationStore:
         self.notes |= {n.id: deepcopy(n) for n in notes if n.id not in existing}
         return existing
 
-    async def load(self, ids: Iterable[UUID]) -> dict[UUID, Notification]:
-        return {id_: deepcopy(self.notes[id_]) for id_ in ids if id_ in self.notes}
+    async def load(self, ids: Iterable[UUID], *, due_by: datetime | None = None) -> dict[UUID, Notification]:
+        found = {id_: self.notes[id_] for id_ in ids if id_ in self.notes}
+        if due_by:
+            found = {id_: note for id_, note in found.items() if note.wake_at and note.wake_at <= due_by}
+        return deepcopy(found)
 
     async def save(self, notes: Sequence[Notification]) -> set[UUID]:
         self._check()
@@ -41,9 +45,6 @@ class FakeNotificationStore:
             if note.id not in lost:
                 self.notes[note.id] = deepcopy(note)
         return lost
-
-    async def deliver(self, notes: Sequence[tuple[Notification, int]]) -> set[UUID]:
-        return await self.save([note for note, _ in notes])
 
     async def by_provider_ids(self, ids: Sequence[str]) -> dict[str, Notification]:
         named: dict[str, Notification] = {}
@@ -87,9 +88,10 @@ class FakeTickets:
 
     def __init__(self) -> None:
         self.state: TicketState | None = None
+        self.withdrawn: set[UUID] = set()
 
-    async def states(self, tickets: Iterable[UUID]) -> dict[UUID, TicketState]:
-        return dict.fromkeys(tickets, self.state) if self.state else {}
+    async def standing(self, tickets: Iterable[UUID]) -> dict[UUID, Standing]:
+        return dict.fromkeys(tickets, Standing(self.state, frozenset(self.withdrawn)))
 
 
 class FakeGateway:
@@ -104,7 +106,10 @@ class FakeGateway:
         self.can_be_asked = True
         self.answers = True
 
-    async def send(self, envelope: Envelope) -> Outcome:
+    async def send(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
+        return [self._send(envelope) for envelope in envelopes]
+
+    def _send(self, envelope: Envelope) -> Outcome:
         outcome = self.outcomes.pop(0) if self.outcomes else Taken((f"{self.channel}-{len(self.sent)}",))
         if isinstance(outcome, Taken):
             self.sent.append(envelope)
@@ -120,17 +125,13 @@ class FakeGateway:
 
 
 class FakeAlarm:
-    """Deadlines by id, with their revision."""
+    """Deadlines by id."""
 
     def __init__(self) -> None:
         self.armed: dict[str, Deadline] = {}
 
     async def arm(self, deadlines: Sequence[Deadline]) -> None:
         self.armed |= {d.id: d for d in deadlines}
-
-    async def cancel(self, ids: Mapping[str, int]) -> None:
-        for id_ in ids:
-            self.armed.pop(id_, None)
 
 
 class FakePublisher:

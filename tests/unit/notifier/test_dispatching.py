@@ -1,17 +1,20 @@
 """A message from its notice to its end, with providers and stores that fail at every point."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from schemas.codes import Channel, DeliveryChannel, Language, Moment, Severity, TicketState
 from schemas.complaint import Contact
-from services.notifier.dispatching import Dispatcher, Means
+from services.notifier.dispatching import Dispatcher
 from services.notifier.gateway import Later, Receipt, Refused, Taken, Unsure
+from services.notifier.means import Means
 from services.notifier.moments import Notice, Person
 from services.notifier.notification import Notification, State
 from services.notifier.policy import NotificationPolicy
@@ -33,6 +36,7 @@ FACTS: dict[Moment, dict[str, Any]] = {
     Moment.RECEIVED: {"category": "damage", "answer_by": NOON},
     Moment.ANSWERED: {"remedy": "", "resolve_by": None},
     Moment.ASKED_FOR_MORE: {"what": "photos"},
+    Moment.BREACHED_APOLOGY: {"about": "answer", "due_at": NOON, "tier": "agent"},
     Moment.IN_PROGRESS: {"about": "answer", "due_at": NOON, "after_wait": False},
 }
 
@@ -102,7 +106,7 @@ class World:
         due = [d for d in self.alarm.armed.values() if d.due_at <= self.now]
         for deadline in due:
             del self.alarm.armed[deadline.id]
-        await worker.take_up([type(TICKET)(d.id.partition(":")[2]) for d in due])
+        await worker.take_up([UUID(note) for d in due for note in d.payload["notes"]])
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +117,13 @@ def templates(policy: NotificationPolicy) -> Templates:
 @pytest.fixture
 def world(policy: NotificationPolicy, templates: Templates) -> World:
     return World(policy, templates)
+
+
+async def received(receiving: Receiving, receipt: Receipt) -> bool:
+    """How the gateway is told to answer the provider."""
+    answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    receiving.receive(receipt, answer.set_result)
+    return await answer
 
 
 async def test_what_is_met_twice_is_sent_once(world: World) -> None:
@@ -126,14 +137,33 @@ async def test_what_is_met_twice_is_sent_once(world: World) -> None:
 
 
 async def test_a_receipt_ends_it(world: World) -> None:
-    """Delivered is told once however often the receipt comes, and nothing is left to wake up for."""
+    """Delivered is told once however often the receipt comes, and when its deadline comes there is nothing to do."""
     worker = world.worker()
     await worker.take_in([(notice(), None)])
     assert len(world.alarm.armed) == 1
     for _ in range(3):
-        assert await worker.apply([Receipt("sms-0", arrived=True)]) == []
+        assert await worker.receipts.apply([Receipt("sms-0", arrived=True)]) == []
     assert world.publisher.story == ["requested", "sent", "delivered"]
+    told = list(world.publisher.told)
+    await world.pass_time(worker, 301)
     assert world.alarm.armed == {}
+    assert world.email.sent == []
+    assert world.publisher.told == told
+
+
+async def test_what_was_handled_and_not_told_is_told_when_its_deadline_comes_again(world: World) -> None:
+    """A worker died between the two: the same deadline is handed out a second time."""
+    world.email.outcomes = [Taken()]
+    worker = world.worker()
+    await worker.take_in([(notice(), None)])
+    world.now += timedelta(seconds=301)
+    world.publisher.broken = True
+    with pytest.raises(ConnectionError):
+        await worker.take_up([notice().id])
+    world.publisher.broken = False
+    await world.worker().take_up([notice().id], again=True)
+    assert world.publisher.story == ["requested", "sent", "failed", "sent", "delivered"]
+    assert len(world.email.sent) == 1
 
 
 async def test_all_segments_must_arrive(world: World) -> None:
@@ -141,9 +171,9 @@ async def test_all_segments_must_arrive(world: World) -> None:
     world.sms.outcomes = [Taken(("a", "b"))]
     worker = world.worker()
     await worker.take_in([(notice(), None)])
-    await worker.apply([Receipt("b", arrived=True)])
+    await worker.receipts.apply([Receipt("b", arrived=True)])
     assert world.note(notice()).state is State.SENT
-    await worker.apply([Receipt("b", arrived=True), Receipt("a", arrived=True)])
+    await worker.receipts.apply([Receipt("b", arrived=True), Receipt("a", arrived=True)])
     assert world.note(notice()).state is State.DELIVERED
 
 
@@ -152,7 +182,7 @@ async def test_a_receipt_before_the_mark_is_kept_and_matched(world: World) -> No
     receiving = Receiving(store=world.store, metrics=world.metrics, now=lambda: world.now)
     receiving.serve(world.worker())
     await receiving.start()
-    await receiving.receive(Receipt("sms-0", arrived=True))
+    assert await received(receiving, Receipt("sms-0", arrived=True))
     assert list(world.store.receipts) == ["sms-0"]
     await world.worker().take_in([(notice(), None)])
     await receiving.stop()
@@ -169,10 +199,9 @@ async def test_a_receipt_that_cannot_be_stored_is_not_acknowledged(world: World)
     receiving.serve(worker)
     await receiving.start()
     world.store.broken = True
-    with pytest.raises(ConnectionError):
-        await receiving.receive(Receipt("sms-0", arrived=True))
+    assert not await received(receiving, Receipt("sms-0", arrived=True))
     world.store.broken = False
-    await receiving.receive(Receipt("sms-0", arrived=True))
+    assert await received(receiving, Receipt("sms-0", arrived=True))
     await receiving.stop()
     assert world.publisher.story[-1] == "delivered"
 
@@ -334,7 +363,7 @@ async def test_a_late_receipt_of_the_first_channel_stops_the_second(world: World
     await worker.take_in([(notice(), None)])
     await world.pass_time(worker, 301)
     assert world.note(notice()).state is State.WAITING
-    await worker.apply([Receipt("sms-0", arrived=True)])
+    await worker.receipts.apply([Receipt("sms-0", arrived=True)])
     assert world.note(notice()).state is State.DELIVERED
     await world.pass_time(worker, 600)
     assert world.email.sent == []
@@ -409,6 +438,25 @@ async def test_what_is_overtaken_while_it_waits_is_not_sent(world: World) -> Non
     await world.pass_time(worker, 10 * 3600)
     assert world.sms.sent == []
     assert world.note(notice(Moment.ASKED_FOR_MORE)).why == "overtaken"
+
+
+async def test_an_apology_whose_breach_was_taken_back_is_not_sent(world: World) -> None:
+    """Neither when both came together, nor in the morning it waited for; one that went is left alone."""
+    apology = notice(Moment.BREACHED_APOLOGY)
+    worker = world.worker()
+    await worker.take_in([(replace(apology, withdrawn=True), None)])
+    assert world.sms.sent == []
+    world.now = NOON + timedelta(hours=11)
+    waiting = notice(Moment.BREACHED_APOLOGY, number=1)
+    await worker.take_in([(waiting, None)])
+    world.tickets.withdrawn = {waiting.occasion}
+    await world.pass_time(worker, 10 * 3600)
+    assert world.sms.sent == []
+    assert world.note(waiting).state is State.SUPPRESSED
+    assert [e.model_dump()["why"] for e in world.publisher.told if type(e).__name__ == "NotificationSuppressed"] == [
+        "overtaken",
+        "overtaken",
+    ]
 
 
 async def test_a_refusal_falls_back_at_once_and_a_dead_worker_in_the_middle_doubles_nothing(world: World) -> None:

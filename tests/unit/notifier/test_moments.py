@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from schemas import ids
-from schemas.codes import Category, Channel, Clock, Moment, Severity, TicketState
+from schemas.codes import Category, Channel, Clock, ClockState, Moment, Severity, TicketState
 from schemas.events import (
     TicketAnswered,
     TicketAssigned,
@@ -15,8 +15,8 @@ from schemas.events import (
     TicketReviewStarted,
 )
 from schemas.message import Message
-from schemas.sla import SlaMet, SlaResumed, SlaRetargeted, SlaStarted, SlaWarned
-from services.notifier.moments import Addressee, Notice, UnknownTicket, confirm_now, confirmation_id, fold, overtaken
+from schemas.sla import SlaCorrected, SlaMet, SlaResumed, SlaRetargeted, SlaStarted, SlaWarned
+from services.notifier.moments import Addressee, Notice, Standing, UnknownTicket, confirmation, fold, overtaken, void
 from services.notifier.policy import NotificationPolicy
 from services.notifier.templates import FIELDS
 from tests.unit.notifier.tickets import NOON, TICKET, breached, classified, event, fact, followed_up, opened
@@ -25,21 +25,27 @@ DUE = NOON + timedelta(hours=48)
 
 
 def told(policy: NotificationPolicy, *messages: Message, who: Addressee | None = None) -> list[Notice]:
-    """What the complainant is told because of all of them."""
+    """What the complainant is told because of all of them, each being a batch of its own."""
     addressee = who or Addressee(TICKET, "w:1")
-    return [notice for message in messages for notice in fold(addressee, message, policy)]
+    notices = []
+    for message in messages:
+        was_confirmed = addressee.is_confirmed(policy)
+        notices += fold(addressee, message, policy)
+        if addressee.is_confirmed(policy) and not was_confirmed:
+            notices.append(confirmation(addressee, policy))
+    return notices
 
 
 def test_the_confirmation_waits_for_understanding_and_promise(policy: NotificationPolicy) -> None:
     """It goes with the last of opened, classified and the promised clock's start."""
     who = Addressee(TICKET, "w:1")
     assert told(policy, opened(), classified(Category.DELAY, "delivery"), who=who) == []
-    assert who.awaits_promise
+    assert who.awaits_promise(policy)
     (notice,) = told(policy, fact(SlaStarted), who=who)
     assert notice.moment is Moment.RECEIVED
     assert notice.occasion == opened().ce_id
     assert notice.facts == {"number": "2611-0042175", "category": "delay.delivery", "answer_by": DUE}
-    assert not who.awaits_promise
+    assert not who.awaits_promise(policy)
 
 
 def test_a_clock_that_started_first_lets_the_confirmation_go_with_the_classification(
@@ -50,15 +56,25 @@ def test_a_clock_that_started_first_lets_the_confirmation_go_with_the_classifica
     assert notice.facts["answer_by"] == DUE
 
 
-def test_without_a_clock_the_confirmation_names_the_published_promise(policy: NotificationPolicy) -> None:
-    """48 hours from receipt, when the SLA monitor is silent; and nothing is said twice when it speaks again."""
+def test_without_a_clock_the_confirmation_names_no_time(policy: NotificationPolicy) -> None:
+    """And when the clock starts after all, it is the same message, with the time that is watched."""
     who = Addressee(TICKET, "w:1")
     told(policy, opened(), classified(), who=who)
-    (notice,) = confirm_now(who, policy)
-    assert notice.id == confirmation_id(who)
-    assert notice.facts["answer_by"] == NOON + timedelta(seconds=172_800)
+    without = confirmation(who, policy)
+    assert without.facts["answer_by"] is None
+    (notice,) = told(policy, fact(SlaStarted, due_at=NOON + timedelta(seconds=60)), who=who)
+    assert notice.id == without.id
+    assert notice.facts["answer_by"] == NOON + timedelta(seconds=60)
     assert told(policy, fact(SlaStarted), who=who) == []
-    assert confirm_now(who, policy) == []
+
+
+def test_a_clock_that_is_moved_as_soon_as_it_starts_is_told_as_it_is_watched(policy: NotificationPolicy) -> None:
+    """The confirmation is made when a batch is folded, not in the middle of it."""
+    who, sooner = Addressee(TICKET, "w:1"), NOON + timedelta(hours=24)
+    moved = fact(SlaRetargeted, due_at=sooner, due_before=DUE, severity=Severity.CRITICAL)
+    for message in (opened(), classified(), fact(SlaStarted), moved):
+        fold(who, message, policy)
+    assert confirmation(who, policy).facts["answer_by"] == sooner
 
 
 def test_a_redelivered_event_tells_nothing(policy: NotificationPolicy) -> None:
@@ -187,6 +203,17 @@ def test_a_breach_that_overtakes_the_opening_is_told_after_it(policy: Notificati
     notices = told(policy, opened(), classified(), who=who)
     assert [n.moment for n in notices] == [Moment.BREACHED_APOLOGY]
     assert who.held == []
+
+
+def test_a_breach_that_is_corrected_is_known_to_be_void(policy: NotificationPolicy) -> None:
+    """In whichever order the two and the opening are read, as long as the correction follows its breach."""
+    breach = breached(Clock.FIRST_ANSWER)
+    correction = fact(SlaCorrected, Clock.FIRST_ANSWER, corrects=breach.ce_id, result=ClockState.MET)
+    for messages in ([opened(), breach, correction], [breach, opened(), correction], [breach, correction, opened()]):
+        who = Addressee(TICKET, "w:1")
+        (apology,) = told(policy, *messages, who=who)
+        assert void(apology, Standing(who.state, frozenset(who.withdrawn)), had_to_wait=False)
+        assert not void(apology, Standing(who.state, frozenset()), had_to_wait=False)
 
 
 def test_every_notice_has_the_facts_that_its_templates_declare(policy: NotificationPolicy) -> None:

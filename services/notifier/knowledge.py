@@ -1,0 +1,94 @@
+"""All that sending needs of the database, read before a record is claimed: after it there is only sending."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from schemas.codes import DeliveryChannel
+from schemas.complaint import Contact
+from services.notifier import channels
+from services.notifier.means import Means
+from services.notifier.moments import Standing
+from services.notifier.notification import Notification
+
+_NOTHING_KNOWN: Final = Standing(None, frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was read about one message."""
+
+    contact: Contact | None
+    ways: tuple[DeliveryChannel, ...]
+    ask: bool = False
+    """Whether a provider may have it already."""
+    had_to_wait: bool = False
+    """For the morning, or for a provider."""
+    standing: Standing = _NOTHING_KNOWN
+    """The ticket's, when the message was not sent at once."""
+    over_the_cap: bool = False
+
+
+async def read_up(
+    means: Means,
+    notes: Sequence[Notification],
+    *,
+    again: bool = False,
+    ask: AbstractSet[UUID] = frozenset(),
+    waited: AbstractSet[UUID] = frozenset(),
+) -> dict[UUID, Known]:
+    """What is known about each message.
+
+    Args:
+        means: where to read.
+        notes: messages; those that count for the cap get their recipient's digest.
+        again: whether these were begun before, so that their tickets may have gone on.
+        ask: those that a provider may have.
+        waited: those that waited for the morning or for a provider.
+    """
+    contacts = await means.contacts.load({n.notice.person.contact_ref for n in notes})
+    standing = await means.tickets.standing({n.notice.ticket_id for n in notes}) if again else {}
+    over = await _over_the_cap(means, notes, contacts)
+    known = {}
+    for note in notes:
+        contact = contacts.get(note.notice.person.contact_ref)
+        known[note.id] = Known(
+            contact=contact,
+            ways=_ways(means, note, contact) if contact else (),
+            ask=note.id in ask,
+            had_to_wait=note.id in waited,
+            standing=standing.get(note.notice.ticket_id, _NOTHING_KNOWN),
+            over_the_cap=note.id in over,
+        )
+    return known
+
+
+async def _over_the_cap(means: Means, notes: Sequence[Notification], contacts: Mapping[UUID, Contact]) -> set[UUID]:
+    """Those that their recipient would have too many of. Counted over all tickets, these messages included."""
+    counted: dict[str, list[Notification]] = defaultdict(list)
+    for note in notes:
+        contact = contacts.get(note.notice.person.contact_ref)
+        if contact is None or not means.policy.moments[note.notice.moment].capped:
+            continue
+        first_time = not note.recipient
+        for channel in _ways(means, note, contact)[:1]:
+            note.recipient = means.blind(channel.value, channels.address(contact, channel) or "")
+        if first_time and note.recipient:
+            counted[note.recipient].append(note)
+    if not counted:
+        return set()
+    since = means.now() - timedelta(seconds=means.policy.cap.within_s)
+    before = await means.store.capped_since(counted, since)
+    over: set[UUID] = set()
+    for recipient, those in counted.items():
+        room = max(0, means.policy.cap.messages - before.get(recipient, 0))
+        over |= {n.id for n in those[room:]}
+    return over
+
+
+def _ways(means: Means, note: Notification, contact: Contact) -> tuple[DeliveryChannel, ...]:
+    return channels.order(note.notice.person.used, contact, provided=means.gateways.keys())

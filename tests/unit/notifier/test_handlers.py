@@ -1,0 +1,126 @@
+"""Batches of events and facts, and deadlines, as the notifier handles them."""
+
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from datetime import timedelta
+from uuid import UUID
+
+from schemas.codes import Clock, ClockState
+from schemas.message import Message
+from schemas.sla import SlaCorrected, SlaStarted
+from services.notifier.handlers import Notifier
+from services.notifier.means import SERVICE
+from services.notifier.moments import Addressee
+from services.notifier.policy import NotificationPolicy
+from services.notifier.templates import Templates
+from services.runtime.consuming import Received
+from services.runtime.dead_letters import Original
+from services.runtime.deadlines import Due
+from tests.unit.notifier.test_dispatching import World
+from tests.unit.notifier.tickets import NOON, breached, classified, fact, opened
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class FakeAddressees:
+    """Addressees by ticket; what is read is a copy."""
+
+    def __init__(self) -> None:
+        self.known: dict[UUID, Addressee] = {}
+
+    async def load(self, tickets: Iterable[UUID]) -> dict[UUID, Addressee]:
+        return {t: deepcopy(self.known[t]) for t in tickets if t in self.known}
+
+    async def promised(self, tickets: Iterable[UUID], clock: Clock) -> set[UUID]:
+        return {t for t in tickets if t in self.known and clock in self.known[t].due}
+
+    async def save(self, addressees: Sequence[Addressee]) -> None:
+        self.known |= {a.ticket_id: deepcopy(a) for a in addressees}
+
+
+class Scene(World):
+    """A world with a notifier in it."""
+
+    def open(self) -> Notifier:
+        return Notifier(
+            addressees=FakeAddressees(),
+            dispatcher=self.worker(),
+            alarm=self.alarm,
+            policy=self.policy,
+            now=lambda: self.now,
+            partitions=3,
+        )
+
+    async def pass_by(self, notifier: Notifier, seconds: float) -> None:
+        """Let time pass, and let what is due be handled."""
+        self.now += timedelta(seconds=seconds)
+        due = [d for d in self.alarm.armed.values() if d.due_at <= self.now]
+        for deadline in due:
+            del self.alarm.armed[deadline.id]
+        await notifier.on_due([Due(d.id, d.shard, d.due_at, d.payload, d.revision, attempts=0) for d in due])
+
+    @property
+    def texts(self) -> list[str]:
+        return [envelope.rendered.text for envelope in self.sms.sent]
+
+
+def batch(*messages: Message) -> list[Received[Message]]:
+    """Messages as they come from a topic."""
+    original = Original(topic="t", partition=0, offset=0, key=None, value=None, headers=[])
+    return [Received(m, "t", 0, n, TRACE, original) for n, m in enumerate(messages)]
+
+
+def scene(policy: NotificationPolicy) -> Scene:
+    """An empty one at noon."""
+    return Scene(policy, Templates.load(policy))
+
+
+async def test_the_confirmation_waits_for_the_time_that_is_watched(policy: NotificationPolicy) -> None:
+    """However late the clock's start comes within the wait: with limits of seconds it is these that are told."""
+    world = scene(policy)
+    notifier = world.open()
+    await notifier.handle(batch(opened(), classified()))
+    await world.pass_by(notifier, policy.promise.wait_s - 1)
+    assert world.texts == []
+    await notifier.handle(batch(fact(SlaStarted, due_at=NOON + timedelta(seconds=90))))
+    (text,) = world.texts
+    assert "最晚11月23日12:01前" in text
+    await world.pass_by(notifier, 10)
+    assert len(world.texts) == 1
+
+
+async def test_without_a_clock_it_goes_without_a_time_and_with_its_trace(policy: NotificationPolicy) -> None:
+    """A stopped SLA monitor silences nobody; when it goes on, nobody is written to again."""
+    world = scene(policy)
+    notifier = world.open()
+    await notifier.handle(batch(opened(), classified()))
+    (armed,) = world.alarm.armed.values()
+    assert armed.shard.startswith(f"{SERVICE}:")
+    await world.pass_by(notifier, policy.promise.wait_s)
+    (text,) = world.texts
+    assert "最晚" not in text
+    assert {note.trace for note in world.store.notes.values()} == {TRACE}
+    await notifier.handle(batch(fact(SlaStarted)))
+    assert len(world.texts) == 1
+
+
+async def test_one_deadline_serves_a_batch_of_a_shard(policy: NotificationPolicy) -> None:
+    """As many tickets as wait for their clocks."""
+    world = scene(policy)
+    notifier = world.open()
+    await notifier.handle(batch(opened(), classified()))
+    await notifier.handle(batch(opened(), classified()))
+    assert len(world.alarm.armed) == 1
+
+
+async def test_an_apology_is_withdrawn_with_its_breach(policy: NotificationPolicy) -> None:
+    """In the same batch: neither sent at once nor later."""
+    world = scene(policy)
+    notifier = world.open()
+    await notifier.handle(batch(opened(), classified(), fact(SlaStarted)))
+    breach = breached(Clock.FIRST_ANSWER)
+    world.now = NOON + timedelta(hours=48)
+    correction = fact(SlaCorrected, Clock.FIRST_ANSWER, corrects=breach.ce_id, result=ClockState.MET)
+    await notifier.handle(batch(breach, correction))
+    await world.pass_by(notifier, 86_400)
+    assert len(world.texts) == 1
