@@ -217,8 +217,8 @@ class NotifierMetrics:
         )
         self.pending = Gauge(
             "amends_notifications_pending",
-            "Messages that this process has claimed and whose outcome it has not yet stored and told: those on their way "
-            "to a provider. What waits (for the morning, another try, a receipt) is not among them.",
+            "Messages that this process has claimed and whose outcome it has not yet stored and told: those on their "
+            "way to a provider. What waits (for the morning, another try, a receipt) is not among them.",
             registry=registry,
         )
         self.receipts = Counter(
