@@ -26,10 +26,7 @@ _QUOTED: Final = re.compile('[’‘"“”「」『』]')
 _NO_FACTS: Final = Facts()
 _DEFAULTS: Final = ClassifierPolicy()
 # Under this margin between the two best categories the words leave it open, and the trained model is asked.
-_UNDECIDED: Final = 0.75
-_SECOND_OPINION: Final = 0.03
-# Where hardly a word says anything, the model's opinion is all there is and weighs more.
-_ONLY_OPINION: Final = 0.12
+_UNDECIDED: Final = 3.0
 # Confidence = logistic(a + b * margin), fitted on real complaints: the share right among texts with that margin.
 _CONFIDENCE_AT_TIE: Final = -0.2
 _CONFIDENCE_SLOPE: Final = 1.0
@@ -84,10 +81,7 @@ def classify(
     says_nothing = max(scores.values(), default=0.0) <= _SAYS_NOTHING
     decision = decide(dict(scores), reading.found)
     if decision.margin < _UNDECIDED:
-        weight = _ONLY_OPINION if says_nothing else _SECOND_OPINION
-        for code, score in trained().opinion(whole, reading).items():
-            scores[code] = scores.get(code, 0.0) + weight * (score if score > 0 else 0.3 * score)
-        decision = decide(scores, reading.found)
+        decision = decide(scores, reading.found, trained().opinion(whole, reading))
     return _conclude(
         decision, scores, reading, facts or _NO_FACTS, policy, says_nothing=says_nothing, has_remedy=bool(remedy)
     )

@@ -16,6 +16,7 @@ from services.router.classifier.training import texts
 TEXTS_PER_MATTER: Final = {"zh": 130, "en": 80}
 SEED: Final = 7
 PASSES: Final = 5
+MARGIN: Final = 5
 _SEEN_MIN: Final = 4
 _KEPT_MIN: Final = 2
 _SCALE: Final = 2
@@ -59,7 +60,7 @@ def learned(examples: Sequence[Example], classes: int) -> dict[str, list[int]]:
         for names, right in order:
             scores = [sum(column) for column in zip(*(weights[name] for name in names), strict=True)] or [0] * classes
             best = max((c for c in range(classes) if c != right), key=scores.__getitem__)
-            if scores[best] >= scores[right]:
+            if scores[best] + MARGIN > scores[right]:
                 for name in names:
                     row, total = weights[name], sums[name]
                     row[right] += 1

@@ -35,6 +35,8 @@ _MAY_MEASURE: Final = "零〇一二两三四五六七八九十百千半几数多
 _IS_NOTHING: Final = -5
 _DAYS_LONG: Final = 10.0
 _DAYS_SEVERAL: Final = 2.5
+# Who names half a year or more speaks of how long something was in use, not of a parcel that is on its way.
+_DAYS_OF_USE: Final = 180.0
 _MEASURED: Final = ("dur_short", "dur_days", "dur_long", "money")
 
 _Token = tuple[int, int, int, str]
@@ -241,6 +243,8 @@ class Lexicon:
                 if not days:
                     continue
                 longest = max(longest, days)
+                if days > _DAYS_OF_USE:
+                    continue
                 name = "dur_long" if days >= _DAYS_LONG else "dur_days" if days >= _DAYS_SEVERAL else "dur_short"
             tokens[match.start()] = (match.start(), match.end(), self._measured[name], name)
         return tokens, longest

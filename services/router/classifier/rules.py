@@ -4,6 +4,7 @@ Scores come from the word list and the trained model. The rules here only move s
 the reason that its docstring gives, so that every result can be explained by the words that made it.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
@@ -27,8 +28,47 @@ _SPECIFIC = frozenset(
 _NO_FAULT = frozenset({"other", "other.enquiry", "other.praise", "other.unclear"})
 _HANDLED_WRONG = frozenset({"misroute_parcel", "nobody_home", "fake_attempt", "claimed_home"})
 """The carrier sent it the wrong way or faked an attempt: a delay, and beside it an error of handling."""
+_BESIDE: tuple[tuple[frozenset[str], frozenset[str], str], ...] = (
+    (frozenset({"delay"}), _HANDLED_WRONG | {"promise_broken", "courier_promise", "carrier_lie"}, "operation_error"),
+    (
+        frozenset({"delay", "operation_error"}),
+        frozenset({"tracking_stale", "tracking_false"}),
+        "information.tracking",
+    ),
+    (
+        frozenset({"delay", "operation_error"}),
+        frozenset({"phone_unreach", "unreach"}),
+        "information.unreachable",
+    ),
+    (
+        frozenset({"delay", "operation_error", "damage"}),
+        frozenset({"attitude_bad", "service_bad", "courier_rude", "rude", "agent_bad"}),
+        "attitude.rude",
+    ),
+    (
+        frozenset({"delay", "operation_error"}),
+        frozenset({"self_pick", "no_door", "no_door_delivery", "courier_shirk", "agent_shirk"}),
+        "attitude.refusal",
+    ),
+    (frozenset({"damage", "attitude"}), frozenset({"slow_logistics", "late_logistics"}), "delay.delivery"),
+    (frozenset({"delay"}), frozenset({"outer_harm", "harm_logistics"}), "damage.outer_packaging"),
+    (frozenset({"operation_error"}), frozenset({"lost_parcel"}), "loss"),
+    (frozenset({"other"}), frozenset({"invoice_problem"}), "finance.invoice"),
+)
+"""Categories that come first, signs of which one is enough, and the matter that then stands beside."""
 _MISSING = frozenset({"signed_not_received", "fake_sign", "lost_parcel", "taken_parcel"})
-_CONVERSATION = frozenset({"staff_ask", "session_ask", "session_polite", "chat_ask"})
+_CONVERSATION = frozenset(
+    {
+        "staff_ask",
+        "note_asks",
+        "session_ask",
+        "session_polite",
+        "chat_ask",
+        "chat_turns",
+        "chat_turns2",
+        "asked_by_note",
+    }
+)
 """Notes and chats of a service session: questions about goods there are enquiries, not complaints."""
 _MISSING_MATTERS = ("operation_error.false_signoff", "operation_error.wrong_recipient", "loss")
 
@@ -39,6 +79,7 @@ _FAULT_CLEAR = 2.0
 _OTHER = "other"
 _OTHER_PRIOR = 0.8
 _SHARE_OF_LESSER = 0.3
+_SHARE_OF_MODEL = 0.25
 
 
 class Decision(NamedTuple):
@@ -104,6 +145,14 @@ def _goods_before_manners(scores: Scores, found: Mapping[str, object]) -> None:
         _at_most(scores, "damage.contents", 1.5)
 
 
+def _cause_of_the_delay(scores: Scores, found: Mapping[str, object]) -> None:
+    """Sent the wrong way or held at the border says more of a delay than that it took long."""
+    if "route_wrong" in found or "customs" in found:
+        transit = scores.get("delay.transit", 0.0)
+        if transit >= _FAULT_CLEAR / 2:
+            _at_most(scores, "delay.delivery", transit - 0.1)
+
+
 def _outstanding_before_silence(scores: Scores, found: Mapping[str, object]) -> None:
     """A gap in tracking, or a telephone nobody answers, while goods are outstanding is a delay first."""
     del found
@@ -112,11 +161,21 @@ def _outstanding_before_silence(scores: Scores, found: Mapping[str, object]) -> 
             _at_most(scores, code, max(scores["delay.delivery"] - 0.3, 0.0))
 
 
-RULES = (_outstanding_before_silence, _fault_before_goods, _damage_before_slowness, _who_has_it, _goods_before_manners)
+RULES = (
+    _cause_of_the_delay,
+    _outstanding_before_silence,
+    _fault_before_goods,
+    _damage_before_slowness,
+    _who_has_it,
+    _goods_before_manners,
+)
 
 
-def decide(scores: Scores, found: Mapping[str, object]) -> Decision:
-    """Apply every rule to the scores (changed in place) and take the category that scores most, and its best matter."""
+def decide(scores: Scores, found: Mapping[str, object], opinion: Mapping[str, float] | None = None) -> Decision:
+    """Apply every rule to the scores (changed in place) and take the category that scores most, and its best matter.
+
+    `opinion` is what the trained model holds of every matter; it counts after the rules, which know nothing of it.
+    """
     for rule in RULES:
         rule(scores, found)
     best: dict[str, float] = {}
@@ -128,21 +187,26 @@ def decide(scores: Scores, found: Mapping[str, object]) -> Decision:
             total[category] = total.get(category, 0.0) + score
     worth = {name: top + _SHARE_OF_LESSER * (total[name] - top) for name, top in best.items()}
     worth[_OTHER] = worth.get(_OTHER, 0.0) + _OTHER_PRIOR
+    matters = {code: score for code, score in scores.items() if score > 0}
+    if opinion:
+        held: dict[str, float] = {}
+        for code, value in opinion.items():
+            matters[code] = matters.get(code, 0.0) + _SHARE_OF_MODEL * value
+            name = _name_of(code)
+            if value > held.get(name, -math.inf):
+                held[name] = value
+        worth = {name: worth.get(name, 0.0) + _SHARE_OF_MODEL * value for name, value in held.items()}
     first = min(worth, key=lambda name: (-worth[name], name))
-    matters = [code for code, score in scores.items() if score > 0 and _name_of(code) == first]
-    primary = min(matters, key=lambda code: (-scores[code], code), default="other.unclear")
+    codes = [code for code in matters if _name_of(code) == first]
+    primary = min(codes, key=lambda code: (-matters[code], code), default="other.unclear")
     margin = worth[first] - max((value for name, value in worth.items() if name != first), default=0.0)
     return Decision(primary, margin)
 
 
 def beside(primary: str, found: Mapping[str, object]) -> Iterator[str]:
     """Matters that stand beside the primary one by rule, however little their words score, at most one per category."""
-    if primary.startswith("delay"):
-        if not _HANDLED_WRONG.isdisjoint(found):
-            yield "operation_error"
-        if "tracking_stale" in found or "tracking_false" in found:
-            yield "information.tracking"
-        elif "phone_unreach" in found or "unreach" in found:
-            yield "information.unreachable"
-    if primary == "operation_error.false_signoff" and "lost_parcel" in found:
-        yield "loss"
+    category, named = _name_of(primary), {_name_of(primary)}
+    for firsts, signs, code in _BESIDE:
+        if category in firsts and _name_of(code) not in named and not signs.isdisjoint(found):
+            named.add(_name_of(code))
+            yield code

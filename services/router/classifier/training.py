@@ -62,14 +62,20 @@ _TURNS_ZH: Final = (
 
 # How much more often than the rest a matter is written, as it is met more often in life.
 _OFTEN: Final[Mapping[str, int]] = {
-    "delay.delivery": 4,
-    "other.unclear": 4,
-    "other.enquiry": 2,
+    "delay.delivery": 5,
+    "other.unclear": 6,
+    "other.enquiry": 3,
     "operation_error.false_signoff": 2,
     "operation_error.unauthorised_drop": 2,
     "attitude.rude": 2,
     "attitude.refusal": 2,
 }
+
+
+# Chance that one more phrase of the same matter follows: whoever writes of goods and merchants writes at length.
+_GOES_ON: Final[Mapping[str, float]] = {"other.unclear": 0.65, "other.enquiry": 0.5}
+_GOES_ON_ELSE: Final = 0.35
+_PARTS_MAX: Final = 8
 
 
 def phrases(language: str) -> Phrases:
@@ -109,14 +115,14 @@ def _fill(phrase: str, book: Phrases, chance: random.Random) -> str:
 def _text(code: str, book: Phrases, language: str, chance: random.Random) -> str:
     category = code.partition(".")[0]
     parts = [chance.choice(book[code])]
-    if chance.random() < 0.35:
+    while chance.random() < _GOES_ON.get(code, _GOES_ON_ELSE) and len(parts) < _PARTS_MAX:
         parts.append(chance.choice(book[code]))
     if category in _BESIDE and chance.random() < 0.3:
         beside = [other for other in _BESIDE[category] if other in book]
         parts.append(chance.choice(book[chance.choice(beside)]))
     for noise, share in _noise(code):
         if chance.random() < share:
-            parts.insert(chance.randrange(len(parts) + 1), chance.choice(book[noise]))
+            parts.insert(chance.randrange(len(parts) + 1), chance.choice(book.get(noise, book["noise.anger"])))
     filled = [_fill(part, book, chance) for part in parts]
     if language == "en":
         return "".join(part + chance.choice(_LINKS_EN) for part in filled).strip()
@@ -139,7 +145,8 @@ def _noise(code: str) -> tuple[tuple[str, float], ...]:
             ("noise.product_good", 0.15),
             ("noise.anger", 0.4),
             ("noise.merchant", 0.3),
-            ("noise.delivery_good", 0.3),
+            ("noise.delivery_good", 0.25),
+            ("noise.neutral_delivery", 0.3),
         )
     return (
         ("noise.product_bad", 0.25),
@@ -148,4 +155,5 @@ def _noise(code: str) -> tuple[tuple[str, float], ...]:
         ("noise.merchant", 0.1),
         ("noise.ask_repair", 0.08),
         ("noise.ask_prevent", 0.05),
+        ("noise.neutral_delivery", 0.1),
     )
