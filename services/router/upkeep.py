@@ -23,6 +23,8 @@ log = get_logger(__name__)
 
 WAITING_MAX: Final = 500
 """Waiting tickets of a department that are looked at in one turn."""
+TOLD_AGAIN_S: Final = 15.0
+"""How old the number of waiting tickets of a department may be while nobody there is free."""
 OFFERED_AGAIN_S: Final = 10.0
 OFFERS_REMEMBERED_MAX: Final = 50_000
 
@@ -90,6 +92,7 @@ class Upkeep:
         self._poll_s = poll_s
         self._offer_s = offer_s
         self._offered: dict[UUID, float] = {}
+        self._told_at: dict[str, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -128,11 +131,26 @@ class Upkeep:
         self._forget(now.timestamp())
         commands: list[TicketCommand] = []
         for department in self._placement.organisation.departments:
+            if not self._is_due(department.code, now):
+                continue
             waiting = await self._tickets.waiting(department.code, count_max=WAITING_MAX)
             self._metrics.waiting.labels(department=department.code).set(len(waiting))
             commands += self._wanted(department.code, waiting, now)
         if commands:
             await self._publish([Outgoing(TICKET_COMMAND, command) for command in commands])
+
+    def _is_due(self, department: str, now: datetime) -> bool:
+        """Whether somebody is free, or the number of those that wait was told long ago.
+
+        Asking costs the more the more tickets wait, and most wait where nobody is free: then it is asked rarely.
+        """
+        spare = self._placement.capacity.spare
+        staff = self._placement.organisation.people_by_department[department]
+        is_old = now.timestamp() >= self._told_at.get(department, 0.0) + TOLD_AGAIN_S
+        if is_old or any(spare(person) > 0 and person.on_duty(now) for person in staff):
+            self._told_at[department] = now.timestamp()
+            return True
+        return False
 
     def _wanted(self, department: str, waiting: list[dict[str, Any]], now: datetime) -> list[TicketCommand]:
         """Offers for as many tickets as there are free slots of people who can handle them."""
