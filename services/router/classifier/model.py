@@ -7,7 +7,7 @@ features is adding integers.
 
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -22,20 +22,19 @@ WEIGHT_MAX: Final = 40
 ZERO: Final = 78
 """Character code of the weight 0."""
 _LANE_BYTES: Final = 4
+_LATIN_MAX: Final = "\u2fff"
 
 
-def features(text: str, reading: Reading) -> Iterator[str]:
+def features(text: str, reading: Reading) -> list[str]:
     """What the model looks at: pairs of Chinese characters, English stems and their pairs, what the word list found."""
-    yield "*"  # how common a matter is, whatever the text says
-    for first, second in pairwise(text):
-        if first > "\u2fff" and second > "\u2fff":
-            yield first + second
-    for stem in reading.stems:
-        yield f"_{stem}"
-    for first, second in pairwise(reading.stems):
-        yield f"_{first}_{second}"
-    for name in reading.found:
-        yield f"={name}"
+    stems = reading.stems
+    return [
+        "*",  # how common a matter is, whatever the text says
+        *[first + second for first, second in pairwise(text) if first > _LATIN_MAX and second > _LATIN_MAX],
+        *[f"_{stem}" for stem in stems],
+        *[f"_{first}_{second}" for first, second in pairwise(stems)],
+        *[f"={name}" for name in reading.found],
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ Scores come from the word list and the trained model. The rules here only move s
 the reason that its docstring gives, so that every result can be explained by the words that made it.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
@@ -187,20 +186,25 @@ def decide(scores: Scores, found: Mapping[str, object], opinion: Mapping[str, fl
             total[category] = total.get(category, 0.0) + score
     worth = {name: top + _SHARE_OF_LESSER * (total[name] - top) for name, top in best.items()}
     worth[_OTHER] = worth.get(_OTHER, 0.0) + _OTHER_PRIOR
-    matters = {code: score for code, score in scores.items() if score > 0}
     if opinion:
-        held: dict[str, float] = {}
-        for code, value in opinion.items():
-            matters[code] = matters.get(code, 0.0) + _SHARE_OF_MODEL * value
-            name = _name_of(code)
-            if value > held.get(name, -math.inf):
-                held[name] = value
-        worth = {name: worth.get(name, 0.0) + _SHARE_OF_MODEL * value for name, value in held.items()}
+        groups = _by_category(tuple(opinion))
+        worth = {
+            name: worth.get(name, 0.0) + _SHARE_OF_MODEL * max(map(opinion.__getitem__, codes))
+            for name, codes in groups.items()
+        }
     first = min(worth, key=lambda name: (-worth[name], name))
-    codes = [code for code in matters if _name_of(code) == first]
-    primary = min(codes, key=lambda code: (-matters[code], code), default="other.unclear")
+    matters = {code: score for code, score in scores.items() if score > 0 and _name_of(code) == first}
+    if opinion:
+        for code in groups[first]:
+            matters[code] = matters.get(code, 0.0) + _SHARE_OF_MODEL * opinion[code]
+    primary = min(matters, key=lambda code: (-matters[code], code), default="other.unclear")
     margin = worth[first] - max((value for name, value in worth.items() if name != first), default=0.0)
     return Decision(primary, margin)
+
+
+@cache
+def _by_category(codes: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    return {name: tuple(c for c in codes if _name_of(c) == name) for name in dict.fromkeys(map(_name_of, codes))}
 
 
 def beside(primary: str, found: Mapping[str, object]) -> Iterator[str]:
