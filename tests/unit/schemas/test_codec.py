@@ -29,6 +29,16 @@ def test_headers_carry_the_cloud_event():
     assert encoded.key == message.routing_key.encode()
 
 
+def test_a_changed_copy_is_written_anew():
+    """A message is written once, but not in the words of the one that it was copied from."""
+    message = codec.decode(OPENED, HEADER).message
+    assert json.loads(message.payload)["sequence"] == 1
+    copy = message.model_copy(update={"sequence": 2})
+    assert json.loads(copy.payload)["sequence"] == 2
+    assert copy.model_copy() == copy
+    assert codec.encode(copy).value == copy.model_dump_json().encode()
+
+
 def test_a_trace_goes_on_and_the_same_message_has_the_same_span():
     """A redelivered message does not look like a second one in the tracing system."""
     parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
