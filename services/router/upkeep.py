@@ -23,7 +23,7 @@ log = get_logger(__name__)
 
 WAITING_MAX: Final = 500
 """Waiting tickets of a department that are looked at in one turn."""
-TOLD_AGAIN_S: Final = 15.0
+TOLD_AGAIN_S: Final = 60.0
 """How old the number of waiting tickets of a department may be while nobody there is free."""
 OFFERED_AGAIN_S: Final = 10.0
 OFFERS_REMEMBERED_MAX: Final = 50_000
