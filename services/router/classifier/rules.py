@@ -4,8 +4,9 @@ Scores come from the word list and the trained model. The rules here only move s
 the reason that its docstring gives, so that every result can be explained by the words that made it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from schemas.codes import Category
@@ -170,32 +171,47 @@ RULES = (
 )
 
 
-def decide(scores: Scores, found: Mapping[str, object], opinion: Mapping[str, float] | None = None) -> Decision:
-    """Apply every rule to the scores (changed in place) and take the category that scores most, and its best matter.
+def decide(
+    scores: Scores, found: Mapping[str, object], ask: Callable[[], Mapping[str, float]], *, margin_min: float
+) -> tuple[Decision, Scores]:
+    """Apply every rule and take the category that scores most, and its best matter.
 
-    `opinion` is what the trained model holds of every matter; it counts after the rules, which know nothing of it.
+    Args:
+        scores: what the words say of each matter.
+        found: what was found in the text.
+        ask: what the trained model holds of every matter; it counts after the rules, which know nothing of it.
+        margin_min: under this margin the model is asked.
+
+    Returns:
+        The decision, and the scores to look for further matters in: with the rules applied when the model was asked.
     """
+    ruled = dict(scores)
     for rule in RULES:
-        rule(scores, found)
+        rule(ruled, found)
     best: dict[str, float] = {}
     total: dict[str, float] = {}
-    for code, score in scores.items():
+    for code, score in ruled.items():
         if score > 0:
             category = _name_of(code)
             best[category] = max(best.get(category, 0.0), score)
             total[category] = total.get(category, 0.0) + score
     worth = {name: top + _SHARE_OF_LESSER * (total[name] - top) for name, top in best.items()}
     worth[_OTHER] = worth.get(_OTHER, 0.0) + _OTHER_PRIOR
-    if opinion:
-        groups = _by_category(tuple(opinion))
-        worth = {
-            name: worth.get(name, 0.0) + _SHARE_OF_MODEL * max(map(opinion.__getitem__, codes))
-            for name, codes in groups.items()
-        }
+    decision = _first(worth, ruled, {})
+    if decision.margin >= margin_min:
+        return decision, scores
+    if opinion := ask():
+        held = {name: max(values(opinion)) for name, values in _by_category(tuple(opinion)).items()}
+        worth = {name: worth.get(name, 0.0) + _SHARE_OF_MODEL * value for name, value in held.items()}
+        decision = _first(worth, ruled, opinion)
+    return decision, ruled
+
+
+def _first(worth: Mapping[str, float], scores: Scores, opinion: Mapping[str, float]) -> Decision:
     first = min(worth, key=lambda name: (-worth[name], name))
     matters = {code: score for code, score in scores.items() if score > 0 and _name_of(code) == first}
-    if opinion:
-        for code in groups[first]:
+    for code in opinion:
+        if _name_of(code) == first:
             matters[code] = matters.get(code, 0.0) + _SHARE_OF_MODEL * opinion[code]
     primary = min(matters, key=lambda code: (-matters[code], code), default="other.unclear")
     margin = worth[first] - max((value for name, value in worth.items() if name != first), default=0.0)
@@ -203,8 +219,10 @@ def decide(scores: Scores, found: Mapping[str, object], opinion: Mapping[str, fl
 
 
 @cache
-def _by_category(codes: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-    return {name: tuple(c for c in codes if _name_of(c) == name) for name in dict.fromkeys(map(_name_of, codes))}
+def _by_category(codes: tuple[str, ...]) -> Mapping[str, Callable[[Mapping[str, float]], tuple[float, ...]]]:
+    """For each category what picks the values of its matters; the first is picked twice, for one alone is no tuple."""
+    groups = {name: [c for c in codes if _name_of(c) == name] for name in dict.fromkeys(map(_name_of, codes))}
+    return {name: itemgetter(*some, some[0]) for name, some in groups.items()}
 
 
 def beside(primary: str, found: Mapping[str, object]) -> Iterator[str]:
