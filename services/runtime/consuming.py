@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -97,7 +97,7 @@ class Consumption:
         self._linger_s = linger_s
         self._instance = instance
         self._ledger = Ledger()
-        self.ownership = Ownership(self._ledger)
+        self.ownership = Ownership(self._ledger, self._ends)
         self.failure: BaseException | None = None
         self._failed = asyncio.Event()
         self._handling = Handling(
@@ -189,11 +189,12 @@ class Consumption:
         Raises:
             TimeoutError: the consumer's thread or Kafka does not answer within 5 s.
         """
-        if self._app is None:
-            return {}
-        ends = await asyncio.wait_for(self._app.ends(), 5.0)
+        ends = await self._ends()
         positions = self._ledger.positions()
         return {Place(*place): max(0, end - positions[place]) for place, end in ends.items() if place in positions}
+
+    async def _ends(self) -> Mapping[tuple[str, int], int]:
+        return await asyncio.wait_for(self._app.ends(), 5.0) if self._app else {}
 
     async def _consume(self, stream: Any) -> None:
         """Faust's agent: hand over what arrives, and wait while there is no room. An event brings all of a poll."""

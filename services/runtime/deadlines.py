@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
+from aiokafka.errors import KafkaError
+
 from services.runtime.deadline_store import Deadline, DeadlineStore, Due, Seconds, ShardState, kept_seconds
 from services.runtime.deadline_window import Window
 from services.runtime.logging import get_logger
@@ -49,7 +51,10 @@ class Owner(Protocol):
         """Owned now."""
 
     def caught_up(self, partition: int) -> bool:
-        """Whether everything up to the end seen at assignment is handled."""
+        """Whether everything up to the end seen at assignment, or when it was looked again, is handled."""
+
+    async def look_again(self) -> None:
+        """Let it be about what there is to be handled now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +67,10 @@ class Timing:
     """Entries in memory; with more, the window is shorter."""
     tick_s: float = 0.2
     """How often shards are followed and swept."""
-    swept_after_s: float = 0.5
+    swept_after_s: float = 0.4
     """Overdue by so much, anybody may take it."""
     sweep_max: int = 2_000
-    lease_s: float = 0.6
+    lease_s: float = 0.5
     """A worker that has not said for so long that it lives is taken for dead, and what it has in hand is taken over."""
     followed_s: float = 3.0
     """An open shard that nobody followed for so long is closed until its owner has caught up."""
@@ -108,6 +113,8 @@ class Deadlines:
         self._loops: list[asyncio.Task[None]] = []
         self._generation = 0
         self._started_at: Seconds = 0.0
+        self._followed_at: Seconds = 0.0
+        self._alive: set[str] = set()
         self._living: set[str] = set()
         self._on_due: OnDue
         self._owner: Owner
@@ -137,7 +144,7 @@ class Deadlines:
         self._started_at = self._clock.time()
         self._loops = [
             asyncio.create_task(self._live(), name=f"{self._service}.deadlines.live"),
-            asyncio.create_task(self._follow(), name=f"{self._service}.deadlines.follow"),
+            asyncio.create_task(self._ticks(), name=f"{self._service}.deadlines.ticks"),
             asyncio.create_task(self._fire(), name=f"{self._service}.deadlines.fire"),
         ]
 
@@ -151,10 +158,13 @@ class Deadlines:
 
     async def stop(self) -> None:
         """Hand out no more, and wait for those that are being handled."""
-        for loop in self._loops:
+        living, others = self._loops[:1], self._loops[1:]
+        for loop in others:
             loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
-        await asyncio.gather(*self._handling, return_exceptions=True)
+        await asyncio.gather(*others, *self._handling, return_exceptions=True)
+        for loop in living:
+            loop.cancel()
+        await asyncio.gather(*living, return_exceptions=True)
 
     async def abandon(self) -> None:
         """Stop at once, in the middle of anything; others take over what is unfinished."""
@@ -163,28 +173,33 @@ class Deadlines:
         await asyncio.gather(*self._loops, *self._handling, return_exceptions=True)
 
     async def _live(self) -> None:
-        """Keep what this worker has in hand, for ever."""
+        """Say that this worker lives and follows its shards, for ever: beside the ticks, which take long at times."""
         while True:
-            with contextlib.suppress(*UNAVAILABLE):  # Who follows shards meets the same, and says so.
-                await self._store.live(self._worker, now=self._clock.time())
+            with contextlib.suppress(*UNAVAILABLE):  # The ticks meet the same, and say so.
+                now = self._clock.time()
+                await self._store.live(self._worker, now=now)
+                if self._is_following(now) and now - self._followed_at >= self._timing.followed_s / 6:
+                    await self._follow(now)
             await self._clock.wait(self._never, self._timing.lease_s / 3)
 
-    async def _follow(self) -> None:
+    async def _follow(self, now: Seconds) -> None:
+        await self._store.follow(sorted(self._alive), now=now)
+        self._followed_at = now
+
+    async def _ticks(self) -> None:
         """Keep track of shards, read ahead and sweep, for ever."""
-        followed_at = 0.0
         while True:
-            now = self._clock.time()
             try:
-                followed_at = await self._tick(now, followed_at)
-            except UNAVAILABLE as error:
+                await self._tick(self._clock.time())
+            except (*UNAVAILABLE, KafkaError, TimeoutError) as error:
                 log.warning("deadlines.store_away", error=type(error).__name__)
             await self._clock.wait(self._never, self._timing.tick_s)
 
-    async def _tick(self, now: Seconds, followed_at: Seconds) -> Seconds:
+    async def _tick(self, now: Seconds) -> None:
         self._living = await self._store.living(since=now - self._timing.lease_s) | {self._worker}
         generation, partitions = self._owner.generation, self._owner.partitions
         if generation == 0:
-            return followed_at  # Until it has been given a share once, nobody knows whether others are at work.
+            return  # Until it has been given a share once, nobody knows whether others are at work.
         alive_since = max(self._started_at, now - self._timing.followed_s)
         shards = await self._store.shards(self._service)
         alive = {s.name for s in shards if s.state is ShardState.OPEN and s.followed_at >= alive_since}
@@ -192,18 +207,24 @@ class Deadlines:
         if generation != self._generation:
             await self._store.set_shards(sorted(own.keys() - alive), state=ShardState.CLOSED, now=now)
             self._generation = generation
+        if own.keys() - alive and not self._is_following(now):
+            # Others have gone on writing while the database was away, and who was alive all the time has not read it.
+            await self._owner.look_again()
         opening = sorted(name for name, p in own.items() if name not in alive and self._owner.caught_up(p))
         await self._store.set_shards(opening, state=ShardState.OPEN, now=now)
         alive.update(opening)
-        if now - followed_at >= self._timing.followed_s / 6:
-            await self._store.follow(sorted(alive), now=now)
-            followed_at = now
+        self._alive = alive
+        if not self._is_following(now):
+            await self._follow(now)
         if own:  # While the group rebalances, what is in memory is as good as ever.
             await self._read(sorted(own.keys() & alive), now)
         await self._sweep(alive, now)
         self._metrics.window.set(len(self._window))
         self._metrics.shards_open.set(len(own.keys() & alive))
-        return followed_at
+
+    def _is_following(self, now: Seconds) -> bool:
+        """Whether shards that were open of late still are."""
+        return now - self._followed_at <= self._timing.followed_s
 
     async def _read(self, shards: list[str], now: Seconds) -> None:
         """Read the window when it has to be."""
@@ -243,9 +264,9 @@ class Deadlines:
             living=self._living,
             limit=self._timing.sweep_max,
         )
-        # Where very much is overdue, the owner is at work on it, and looking for it costs the database dearly.
-        took_s = self._clock.time() - begun_at
-        self._sweep_at = begun_at + min(10 * took_s, 5.0) if took_s > self._timing.tick_s else begun_at
+        if len(found) >= self._timing.sweep_max // 2:
+            # Where very much is overdue, the owner is at work on it, and looking for it costs the database dearly.
+            self._sweep_at = self._clock.time() + min(10 * (self._clock.time() - begun_at), 5.0)
         new = [entry for entry in found if entry[1] not in self._swept]
         for entry in new:
             self._window.push(entry)
@@ -285,7 +306,11 @@ class Deadlines:
         token = f"{self._worker}:{next(self._batches)}"
 
         async def claim() -> list[Due]:
-            return await self._store.claim(ids, now=self._clock.time(), living=self._living, token=token)
+            now = self._clock.time()
+            # After a long outage an unread event may have made them void; they are read anew when their shard is open.
+            if not self._is_following(now):
+                return []
+            return await self._store.claim(ids, now=now, living=self._living, token=token)
 
         due = await self._persist(claim)
         if due:

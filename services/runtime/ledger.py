@@ -64,6 +64,10 @@ class Ledger:
         self._tracks = {place: _Track(start) for place, start in starts.items()}
         self._ends = dict(ends)
 
+    def expect(self, ends: Mapping[tuple[str, int], int]) -> None:
+        """There are more records now: to have caught up is to have finished these, too."""
+        self._ends |= {place: end for place, end in ends.items() if place in self._tracks}
+
     def clear(self) -> None:
         """Own nothing."""
         self._tracks = {}
@@ -116,7 +120,7 @@ class Ledger:
         return {place: track.position for place, track in self._tracks.items()}
 
     def caught_up(self, partition: int) -> bool:
-        """Whether everything that was there at assignment is finished, in this partition of every topic.
+        """Whether all that was there at assignment or was `expect`ed is finished, in this partition of every topic.
 
         False for a partition that is not owned.
         """

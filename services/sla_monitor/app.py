@@ -79,6 +79,8 @@ class Foundation:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):  # It can wait: the next load of a ticket finds what was left undone.
+            await asyncio.wait_for(self._clocks.settled(), 1.0)
 
     async def _follow_policies(self) -> None:
         numbers = await self._store.numbers()

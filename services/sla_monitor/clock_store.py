@@ -30,6 +30,7 @@ _PART_DIGITS: Final = 2
 PARTS: Final = 16**_PART_DIGITS
 """Into which tickets fall by the first digits of their id."""
 _RETIRED_AFTER_S: Final = 0.2
+_RETIRED_MAX: Final = 250
 _TYPES: Final = {fact.ce_type(): fact for fact in SLA_FACTS}
 
 
@@ -146,12 +147,18 @@ class ClockStore:
 
     async def _retire_gathered(self) -> None:
         while self._superseded:
-            await asyncio.sleep(_RETIRED_AFTER_S)
-            ids, self._superseded = self._superseded, []
+            if len(self._superseded) < _RETIRED_MAX:
+                await asyncio.sleep(_RETIRED_AFTER_S)
+            ids, self._superseded = self._superseded[:_RETIRED_MAX], self._superseded[_RETIRED_MAX:]
             with contextlib.suppress(*UNAVAILABLE):
                 await self._clocks.update_many(
                     {"_id": {"$in": ids}}, {"$unset": {"current": "", "state": "", "open": ""}}
                 )
+
+    async def settled(self) -> None:
+        """Return when earlier revisions are retired."""
+        if self._retiring:
+            await self._retiring
 
     async def told(self, causes: Mapping[UUID, Collection[str]], revisions: Mapping[UUID, int]) -> list[SlaFact]:
         """What was told of each ticket because of these causes, up to a revision, in the order it was told."""

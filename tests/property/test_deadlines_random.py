@@ -25,6 +25,9 @@ class Share:
         self.generation = 0
         self.partitions: frozenset[int] = frozenset()
 
+    async def look_again(self) -> None:
+        """There is never anything to be read."""
+
     def caught_up(self, partition: int) -> bool:
         return partition in self.partitions
 

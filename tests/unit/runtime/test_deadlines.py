@@ -22,6 +22,10 @@ class Share:
         self.generation = 1 if partitions else 0
         self.partitions = frozenset(partitions)
         self.behind = set(behind)
+        self.unread: set[int] = set()
+
+    async def look_again(self) -> None:
+        self.behind |= self.unread
 
     def caught_up(self, partition: int) -> bool:
         return partition in self.partitions and partition not in self.behind
@@ -280,6 +284,30 @@ async def test_store_away_loses_nothing(
     store.before = lambda _call: None
     await clock.advance(2)
     assert sorted(map(int, journal.ids)) == list(range(20))
+
+
+async def test_after_the_store_was_away_the_owner_catches_up_first(
+    start: Start, clock: VirtualClock, journal: Journal, store: MemoryDeadlineStore
+) -> None:
+    """What became void by an event that nobody could handle meanwhile does not fire, though its owner lived on."""
+    share = Share(1, 2)
+    deadlines = start(share)
+    await clock.advance(1)
+    await deadlines.arm([deadline("void", 20), deadline("other", 20, partition=2)])
+
+    def away(_call: str) -> None:
+        raise ConnectionError
+
+    store.before = away
+    await clock.advance(30)
+    share.unread = {1}
+    store.before = lambda _call: None
+    await clock.advance(5)
+    assert journal.ids == ["other"]
+    await deadlines.cancel(["void"])
+    share.behind.clear()
+    await clock.advance(5)
+    assert journal.ids == ["other"]
 
 
 async def test_a_claim_whose_answer_is_lost(
