@@ -118,7 +118,7 @@ def worker_of(token: str) -> str:
     return token.rpartition(":")[0]
 
 
-_INDEX: Final = [("shard", 1), ("due_at", 1)]
+_INDEXES: Final = ([("shard", 1), ("due_at", 1)], [("due_at", 1)])
 _ARMED: Final = "armed"
 _FIRED: Final = "fired"
 _WORKERS_MAX: Final = 100
@@ -135,8 +135,9 @@ class MongoDeadlineStore:
         self._workers = database["deadline_workers"]
 
     async def prepare(self) -> None:
-        """Make the index. May be called by every process at every start."""
-        await self._deadlines.create_index(_INDEX)
+        """Make the indexes. May be called by every process at every start."""
+        for index in _INDEXES:
+            await self._deadlines.create_index(index)
 
     async def put(self, deadlines: Sequence[Deadline]) -> None:
         """See `DeadlineStore`."""
@@ -178,6 +179,8 @@ class MongoDeadlineStore:
     ) -> list[tuple[Seconds, str]]:
         """See `DeadlineStore`."""
         late: list[tuple[Seconds, str]] = []
+        if not await self._deadlines.find_one({"due_at": {"$lte": _date(due_before)}}, {"_id": 1}):
+            return late  # Mostly so, and one question instead of one for each shard.
         for shard in shards:
             found = self._until(shard, due_before, {"due_at": 1, "state": 1, "fired_by": 1})
             late += [
@@ -188,7 +191,7 @@ class MongoDeadlineStore:
         return late
 
     def _until(self, shard: str, until: Seconds, fields: dict[str, int]) -> Any:
-        # Exactly the fields of the index. With any other condition, or one branch for each shard, the server reads
+        # Exactly the fields of an index. With any other condition, or one branch for each shard, the server reads
         # every deadline of the shard: 24 branches took 0.3 s where 20,000 were armed and none was due.
         return self._deadlines.find({"shard": shard, "due_at": {"$lte": _date(until)}}, fields)
 

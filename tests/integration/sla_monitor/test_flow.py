@@ -27,7 +27,10 @@ async def test_the_clocks_of_a_ticket(world: World) -> None:
             ticket.event(TicketResolved, 61, TicketState.RESOLVED),
         ]
     )
-    told = await world.until(lambda t: "met" in t.types(ticket.id, "resolution"))
+    # The confirmation comes on another topic, before or after the ticket's own events.
+    told = await world.until(
+        lambda t: all("met" in t.types(ticket.id, clock) for clock in ("acknowledge", "resolution"))
+    )
     assert told.types(ticket.id, "acknowledge") == ["started", "met"]
     assert told.types(ticket.id, "resolution") == ["started", "paused", "resumed", "met"]
     assert told.breaches[str(ticket.id)] == []
@@ -174,5 +177,5 @@ async def test_a_killed_worker_delays_nothing(world: World) -> None:
     told = await world.until(lambda t: all(len({t.id(r) for r in t.breaches[str(k.id)]}) == 2 for k in tickets))
     late = sorted(lateness_s(r) for t in tickets for r in told.breaches[str(t.id)])
     assert late[0] >= 0
-    # Partitions find a new owner after ten seconds at the earliest; a busy machine may take longer than the one second.
-    assert late[-1] < 3, late[-20:]
+    # Partitions find a new owner after six seconds at the earliest.
+    assert late[-1] < 1, late[-20:]
