@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -76,6 +77,8 @@ class Counting(Protocol):
 class _Work:
     """What is to be told and armed after a round."""
 
+    caught_up: Callable[[int], bool]
+    """Whether a partition has, asked for each message of the round."""
     changes: list[Change] = field(default_factory=list)
     again: dict[UUID, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Causes that were handled before: what they gave is told again."""
@@ -148,7 +151,7 @@ class SlaMonitor:
 
     async def _handle(self, pending: Mapping[UUID, Sequence[Received[Message]]]) -> None:
         while pending:
-            work = _Work()
+            work = _Work(cache(self._caught_up))
             stored = await self._clocks.load(pending, fresh=False)
             for ticket, messages in pending.items():
                 self._decide(ticket, messages, stored.get(ticket), work)
@@ -161,7 +164,7 @@ class SlaMonitor:
         for d in due:
             pending[_ticket_of(d.id)].append(d)
         while pending:
-            work = _Work()
+            work = _Work(self._caught_up)
             # What is found unchanged is armed again without a save, which would notice that it is old.
             stored = await self._clocks.load(pending, fresh=True)
             now = self._now()
@@ -183,7 +186,7 @@ class SlaMonitor:
             if isinstance(message, TicketEvent) and message.sequence > (sla.sequence if sla else 0) + 1:
                 log.warning("ticket.gap", ticket_id=str(ticket), after=sla.sequence if sla else 0, got=message.sequence)
                 self._counting.gap()
-            caught_up = self._caught_up(received.partition)
+            caught_up = work.caught_up(received.partition)
             advanced = advance(sla, message, policies=policies, now=now, caught_up=caught_up)
             if advanced.sla is sla or (sla is None and advanced.sla == _nothing_known(advanced.sla)):
                 if before:
