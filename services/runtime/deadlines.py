@@ -207,7 +207,7 @@ class Deadlines:
         if generation != self._generation:
             await self._store.set_shards(sorted(own.keys() - alive), state=ShardState.CLOSED, now=now)
             self._generation = generation
-        if own.keys() - alive and not self._is_following(now):
+        if self._followed_at and not self._is_following(now) and own.keys() - alive:
             # Others have gone on writing while the database was away, and who was alive all the time has not read it.
             await self._owner.look_again()
         opening = sorted(name for name, p in own.items() if name not in alive and self._owner.caught_up(p))
