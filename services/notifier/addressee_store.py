@@ -4,6 +4,7 @@ Collection `addressees` holds the fold of the ticket's events, `promises` that o
 come on two topics, some 50 ms apart: kept apart, each is inserted once in most cases, and inserting is what is cheap.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -27,8 +28,9 @@ class MongoAddresseeStore:
     async def load(self, tickets: Iterable[UUID]) -> dict[UUID, Addressee]:
         """Those that are known."""
         wanted = [str(ticket) for ticket in tickets]
-        ticket_parts = await _found(self._addressees, wanted)
-        fact_parts = await _found(self._promises, wanted)
+        ticket_parts, fact_parts = await asyncio.gather(
+            _found(self._addressees, wanted), _found(self._promises, wanted)
+        )
         return {
             UUID(id_): _addressee(id_, ticket_parts.get(id_), fact_parts.get(id_))
             for id_ in ticket_parts.keys() | fact_parts.keys()
@@ -42,8 +44,9 @@ class MongoAddresseeStore:
     async def standing(self, tickets: Iterable[UUID]) -> dict[UUID, Standing]:
         """Where tickets stand, those of which anything is known."""
         wanted = [str(ticket) for ticket in tickets]
-        states = await _found(self._addressees, wanted, {"state": 1})
-        withdrawn = await _found(self._promises, wanted, {"withdrawn": 1})
+        states, withdrawn = await asyncio.gather(
+            _found(self._addressees, wanted, {"state": 1}), _found(self._promises, wanted, {"withdrawn": 1})
+        )
         return {
             UUID(id_): Standing(
                 TicketState(states[id_]["state"]) if id_ in states else None,

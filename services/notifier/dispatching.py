@@ -71,7 +71,8 @@ class Dispatcher:
             again: whether this was begun before: then all of them are told again.
         """
         known = await self._means.store.load(ids, due_by=None if again else self._means.now())
-        await _in_chunks(self._see_to, list(known.values()))
+        # A deadline is armed when all was told, so the first time it comes that need not be done again.
+        await _in_chunks(lambda some: self._see_to(some, were_told=not again), list(known.values()))
 
     async def _take_in(self, notices: list[tuple[Notice, str | None]]) -> None:
         means, now = self._means, self._means.now()
@@ -82,10 +83,10 @@ class Dispatcher:
         if fresh:
             await self._send(fresh, knowledge, told={})
         if existing:
-            await self._see_to(list((await means.store.load(existing)).values()))
+            await self._see_to(list((await means.store.load(existing)).values()), were_told=False)
 
-    async def _see_to(self, notes: list[Notification]) -> None:
-        """Go on with records as they are stored."""
+    async def _see_to(self, notes: list[Notification], *, were_told: bool) -> None:
+        """Go on with records as they are stored; `were_told` says whether everything in them is known to be told."""
         now = self._means.now()
         leave: list[Notification] = []
         take: list[Notification] = []
@@ -105,16 +106,16 @@ class Dispatcher:
             await self.receipts.match_parked(unwritten)
         await self._teller.follow([*leave, *unwritten], told={})
         if take:
-            await self._claim_and_send(take)
+            await self._claim_and_send(take, were_told=were_told)
 
     def _was_cut_off(self, note: Notification) -> bool:
         """Whether an error came between our claim and the sending. What was sent is in hand, or known as unwritten."""
         return note.state is State.CLAIMED and note.owner == self._means.owner
 
-    async def _claim_and_send(self, notes: list[Notification]) -> None:
+    async def _claim_and_send(self, notes: list[Notification], *, were_told: bool) -> None:
         means, now = self._means, self._means.now()
         # Of one that was cut off nothing may have been told.
-        told = {n.id: marks(n) for n in notes if n.state is not State.CLAIMED}
+        told = {n.id: marks(n) for n in notes if were_told and n.state is not State.CLAIMED}
         ask: set[UUID] = set()
         waited: set[UUID] = set()
         for note in notes:

@@ -158,18 +158,9 @@ def confirmation(who: Addressee, policy: NotificationPolicy) -> Notice:
     return _notice(who, Moment.RECEIVED, who.opened_id, who.opened_at, facts)
 
 
-def void(notice: Notice, standing: Standing, *, had_to_wait: bool) -> bool:
-    """Whether a message that was not sent at once says nothing true any more.
-
-    Args:
-        notice: what was to be told.
-        standing: where its ticket is now.
-        had_to_wait: for the morning or a provider; what a receipt is missing for is told by the next channel, whatever
-            the ticket does meanwhile.
-    """
-    if notice.withdrawn or notice.occasion in standing.withdrawn:
-        return True
-    return had_to_wait and standing.state is not None and overtaken(notice, standing.state)
+def is_withdrawn(notice: Notice, standing: Standing) -> bool:
+    """Whether the fact that gave rise to a message turned out not to hold."""
+    return notice.withdrawn or notice.occasion in standing.withdrawn
 
 
 def overtaken(notice: Notice, state: TicketState) -> bool:

@@ -12,7 +12,7 @@ from services.notifier import channels, notification
 from services.notifier.gateway import Envelope, Later, LookupFailed, NotTaken, Outcome, Refused, Taken, Unsure
 from services.notifier.knowledge import Known
 from services.notifier.means import Means
-from services.notifier.moments import void
+from services.notifier.moments import is_withdrawn, overtaken
 from services.notifier.notification import Notification, State, Wait, Why
 from services.notifier.schedule.quiet_hours import next_allowed, spread
 
@@ -68,7 +68,9 @@ class Sender:
             notification.exhausted(note, now=now)
         elif now - notice.at > timedelta(seconds=means.policy.stale_after_s) and not note.attempts:
             notification.suppress(note, Why.STALE, now=now)
-        elif void(notice, known.standing, had_to_wait=known.had_to_wait):
+        elif is_withdrawn(notice, known.standing):
+            notification.suppress(note, Why.WITHDRAWN, now=now)
+        elif known.had_to_wait and known.standing.state and overtaken(notice, known.standing.state):
             notification.suppress(note, Why.OVERTAKEN, now=now)
         elif known.over_the_cap:
             note.recipient = ""  # What is not sent does not count.

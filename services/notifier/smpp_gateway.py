@@ -297,16 +297,9 @@ def read_receipt(pdu: smpp34.DeliverSm) -> Receipt | None:
     """The final word on a message, by TLV where there are any, else by the text. None: a reply, or no final word."""
     if not pdu.esm_class & _IS_RECEIPT:
         return None
-    tlvs = {tlv.tag: tlv for tlv in pdu.tlvs}
-    text = _RECEIPT_TEXT.search(pdu.short_message)
-    if named := tlvs.get(_RECEIPTED_MESSAGE_ID):
-        provider_id = named.value.partition(b"\0")[0].decode("latin-1")
-    elif text:
-        provider_id = text[1].decode("latin-1")
-    else:
-        return None
-    if state := tlvs.get(_MESSAGE_STATE):
-        arrived = _ARRIVED.get(state.value[0] if state.value else 0)
-    else:
-        arrived = _ARRIVED_TEXT.get(text[2].decode("ascii")) if text else None
-    return None if arrived is None else Receipt(provider_id, arrived)
+    tlvs = {tlv.tag: tlv.value for tlv in pdu.tlvs}
+    named, state = tlvs.get(_RECEIPTED_MESSAGE_ID), tlvs.get(_MESSAGE_STATE)
+    text = None if named and state else _RECEIPT_TEXT.search(pdu.short_message)
+    provider_id = named.partition(b"\0")[0] if named else text[1] if text else b""
+    arrived = _ARRIVED.get(state[0]) if state else _ARRIVED_TEXT.get(text[2].decode("ascii")) if text else None
+    return Receipt(provider_id.decode("latin-1"), arrived) if provider_id and arrived is not None else None

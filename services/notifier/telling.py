@@ -1,6 +1,6 @@
 """Tells the world what became of saved records, and sees that they are looked at again."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
@@ -9,7 +9,7 @@ from schemas.codes import Moment
 from schemas.topics import NOTIFICATION_EVENT
 from services.notifier.means import SERVICE, Means, shard_of
 from services.notifier.notification import FINAL, Notification
-from services.notifier.told import Mark, event, marks
+from services.notifier.told import Mark, attempt_of, event, marks
 from services.runtime.deadlines import Deadline
 from services.runtime.producing import Outgoing
 
@@ -27,15 +27,12 @@ class Teller:
             notes: as they are stored.
             told: marks of each that were told before; without any, all are told (again), which is harmless.
         """
-        outgoing = []
-        for note in notes:
-            before = told.get(note.id, ())
-            for mark in marks(note):
-                if mark not in before:
-                    outgoing.append(Outgoing(NOTIFICATION_EVENT, event(note, mark), note.trace))
-                    self._count(note, mark)
-        if outgoing:
-            await self._means.publisher.publish(outgoing)
+        news = [(n, mark) for n in notes for mark in marks(n) if mark not in told.get(n.id, ())]
+        if news:
+            self._count(news)
+            await self._means.publisher.publish(
+                [Outgoing(NOTIFICATION_EVENT, event(note, mark), note.trace) for note, mark in news]
+            )
         await self._wake_up_for([n for n in notes if n.state not in FINAL])
 
     async def _wake_up_for(self, notes: Sequence[Notification]) -> None:
@@ -50,17 +47,19 @@ class Teller:
         if together:
             await self._means.alarm.arm([_deadline(shard, at, some) for (shard, at), some in together.items()])
 
-    def _count(self, note: Notification, mark: Mark) -> None:
-        metrics, moment = self._means.metrics, note.notice.moment
-        has_attempt = mark.kind in {"sent", "delivered", "failed"}
-        channel = note.attempts[mark.attempt].channel.value if has_attempt else "none"
-        metrics.outcomes.labels(moment=moment, channel=channel, result=mark.kind).inc()
-        if moment is Moment.RECEIVED and has_attempt and mark.kind != "failed":
-            attempt = note.attempts[mark.attempt]
-            at = attempt.sent_at if mark.kind == "sent" else attempt.delivered_at
-            histogram = metrics.handed_over_seconds if mark.kind == "sent" else metrics.delivered_seconds
-            if at:
-                histogram.labels(channel=channel).observe((at - note.notice.person.received_at).total_seconds())
+    def _count(self, news: Sequence[tuple[Notification, Mark]]) -> None:
+        metrics, results = self._means.metrics, Counter[tuple[str, str, str]]()
+        for note, mark in news:
+            moment, attempt = note.notice.moment, attempt_of(note, mark)
+            channel = attempt.channel.value if attempt else "none"
+            results[moment.value, channel, mark.kind] += 1
+            if moment is Moment.RECEIVED and attempt and mark.kind != "failed":
+                at = attempt.sent_at if mark.kind == "sent" else attempt.delivered_at
+                histogram = metrics.handed_over_seconds if mark.kind == "sent" else metrics.delivered_seconds
+                if at:
+                    histogram.labels(channel=channel).observe((at - note.notice.person.received_at).total_seconds())
+        for (of_moment, by_channel, result), count in results.items():
+            metrics.outcomes.labels(moment=of_moment, channel=by_channel, result=result).inc(count)
 
 
 def _deadline(shard: str, due_at: datetime, notes: Sequence[Notification]) -> Deadline:

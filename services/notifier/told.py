@@ -31,9 +31,14 @@ def marks(note: Notification) -> tuple[Mark, ...]:
     return tuple(_marks(note))
 
 
+def attempt_of(note: Notification, mark: Mark) -> Attempt | None:
+    """The attempt that a mark is about; None when it is about the whole message."""
+    return note.attempts[mark.attempt] if mark.kind in {"sent", "delivered", "failed"} and note.attempts else None
+
+
 def event(note: Notification, mark: Mark) -> NotificationEvent:
     """The event of one mark."""
-    attempt = note.attempts[mark.attempt] if mark.kind in {"sent", "delivered", "failed"} and note.attempts else None
+    attempt = attempt_of(note, mark)
     match mark.kind, attempt:
         case "requested", _:
             return NotificationRequested(

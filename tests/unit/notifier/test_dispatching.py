@@ -454,8 +454,8 @@ async def test_an_apology_whose_breach_was_taken_back_is_not_sent(world: World) 
     assert world.sms.sent == []
     assert world.note(waiting).state is State.SUPPRESSED
     assert [e.model_dump()["why"] for e in world.publisher.told if type(e).__name__ == "NotificationSuppressed"] == [
-        "overtaken",
-        "overtaken",
+        "withdrawn",
+        "withdrawn",
     ]
 
 

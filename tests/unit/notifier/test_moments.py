@@ -16,7 +16,16 @@ from schemas.events import (
 )
 from schemas.message import Message
 from schemas.sla import SlaCorrected, SlaMet, SlaResumed, SlaRetargeted, SlaStarted, SlaWarned
-from services.notifier.moments import Addressee, Notice, Standing, UnknownTicket, confirmation, fold, overtaken, void
+from services.notifier.moments import (
+    Addressee,
+    Notice,
+    Standing,
+    UnknownTicket,
+    confirmation,
+    fold,
+    is_withdrawn,
+    overtaken,
+)
 from services.notifier.policy import NotificationPolicy
 from services.notifier.templates import FIELDS
 from tests.unit.notifier.tickets import NOON, TICKET, breached, classified, event, fact, followed_up, opened
@@ -212,8 +221,8 @@ def test_a_breach_that_is_corrected_is_known_to_be_void(policy: NotificationPoli
     for messages in ([opened(), breach, correction], [breach, opened(), correction], [breach, correction, opened()]):
         who = Addressee(TICKET, "w:1")
         (apology,) = told(policy, *messages, who=who)
-        assert void(apology, Standing(who.state, frozenset(who.withdrawn)), had_to_wait=False)
-        assert not void(apology, Standing(who.state, frozenset()), had_to_wait=False)
+        assert is_withdrawn(apology, Standing(who.state, frozenset(who.withdrawn)))
+        assert not is_withdrawn(apology, Standing(who.state, frozenset()))
 
 
 def test_every_notice_has_the_facts_that_its_templates_declare(policy: NotificationPolicy) -> None:
