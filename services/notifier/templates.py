@@ -40,6 +40,8 @@ FIELDS: Final[Mapping[Moment, frozenset[str]]] = MappingProxyType(
 _IN_WORDS: Final = ("category", "what", "remedy", "outcome", "about", "tier")
 _TONES: Final = {"other.praise": "thanks", "other.enquiry": "neutral"}
 """Of a confirmation: who praises is thanked, who asks is owed no apology; all others are."""
+_TEXT: Final = "\0"
+"""Where the text stands in the frame of an SMS, which is the same for all of a language."""
 _NAME: Final = re.compile(r"[^\W\d_](?:[^\W\d_]|[ '’·-](?=[^\W\d_])){0,29}")
 
 
@@ -96,9 +98,14 @@ class Templates:
             for language, book in books.items()
             for moment in Moment
         }
+        self._sms_frames = {
+            language: self._checked(book.sms, {"sender", "text"}, f"{language}.yaml: sms").render(
+                sender=self._sender[language], text=_TEXT
+            )
+            for language, book in books.items()
+        }
         self._frames = {
             language: (
-                self._checked(book.sms, {"sender", "text"}, f"{language}.yaml: sms"),
                 self._checked(book.greeting, {"name"}, f"{language}.yaml: greeting"),
                 self._checked(book.closing, {"sender", "hotline"}, f"{language}.yaml: closing"),
             )
@@ -138,11 +145,11 @@ class Templates:
         """
         language = notice.person.language
         book, compiled = self._books[language], self._compiled[language, notice.moment]
-        sms, greeting, closing = self._frames[language]
         fields = self._fields(notice, book)
         template = f"{notice.moment}.{'sms' if channel is DeliveryChannel.SMS else 'email'}.{language}"
         if channel is DeliveryChannel.SMS:
-            return Rendered(template, sms.render(sender=fields["sender"], text=compiled.sms.render(fields).strip()))
+            return Rendered(template, self._sms_frames[language].replace(_TEXT, compiled.sms.render(fields).strip()))
+        greeting, closing = self._frames[language]
         subject = compiled.subject.render(fields).strip()
         text = "\n\n".join(
             (

@@ -173,7 +173,7 @@ async def test_a_message_held_back_is_not_sent_when_it_is_no_longer_true(scene: 
     await scene.stop()
     # The night is over.
     scene.db["notifications"].update_one({"_id": str(note)}, {"$set": {"wake_at": now()}})
-    scene.db["deadlines"].update_one({"_id": f"notifier:{note}"}, {"$set": {"due_at": now()}})
+    scene.db["deadlines"].update_one({"payload.notes": str(note)}, {"$set": {"due_at": now()}})
     scene.start()
     told = await story(scene, note, ends_with=NotificationSuppressed)
     assert told[-1][2] == "overtaken"
