@@ -57,8 +57,20 @@ class MongoAddresseeStore:
 
     async def save(self, addressees: Sequence[Addressee]) -> None:
         """Keep what changed, but for that of which a later state is stored: whoever wrote it has read more than we."""
-        await _keep(self._addressees, "sequence", [(a.stored[0], _ticket_part(a)) for a in addressees])
-        await _keep(self._promises, "facts_seen", [(a.stored[1], _fact_part(a)) for a in addressees])
+        await asyncio.gather(
+            _keep(
+                self._addressees,
+                counter="sequence",
+                new=[_ticket_part(a) for a in addressees if a.sequence and not a.stored[0]],
+                known=[_ticket_part(a) for a in addressees if a.sequence > a.stored[0] > 0],
+            ),
+            _keep(
+                self._promises,
+                counter="facts_seen",
+                new=[_fact_part(a) for a in addressees if a.facts_seen and not a.stored[1]],
+                known=[_fact_part(a) for a in addressees if a.facts_seen > a.stored[1] > 0],
+            ),
+        )
 
 
 async def _found(
@@ -67,13 +79,10 @@ async def _found(
     return {d["_id"]: d async for d in collection.find({"_id": {"$in": ids}}, fields)} if ids else {}
 
 
-async def _keep(collection: Collection, counter: str, parts: Iterable[tuple[int, dict[str, Any]]]) -> None:
-    """Write parts whose `counter` is above the stored one; each is given with that, 0 for one that is not stored."""
-    new: list[dict[str, Any]] = []
-    known: list[dict[str, Any]] = []
-    for stored, document in parts:
-        if document[counter] > stored:
-            (known if stored else new).append(document)
+async def _keep(
+    collection: Collection, *, counter: str, new: list[dict[str, Any]], known: list[dict[str, Any]]
+) -> None:
+    """Insert what is new and replace what is known, unless a higher `counter` is stored."""
     if new:
         try:
             await collection.insert_many(new, ordered=False)
