@@ -39,13 +39,14 @@ class Dispatcher:
         self._sender = Sender(means)
         self._teller = Teller(means)
         self.receipts = Receipts(means, self._teller)
+        self._sending = 0
         self._in_hand: set[UUID] = set()
         self._unsaved: dict[UUID, Notification] = {}
 
     @property
     def is_sending(self) -> bool:
-        """Whether a provider may have something of us that is not marked yet."""
-        return bool(self._in_hand)
+        """Whether a provider may have something of us that we do not know of yet."""
+        return self._sending > 0
 
     async def take_in(self, notices: Sequence[tuple[Notice, str | None]]) -> None:
         """Write to people, each notice with its trace. One that was met before is not sent again, but seen to its end.
@@ -142,11 +143,15 @@ class Dispatcher:
         self._in_hand.update(ids)
         self._means.metrics.pending.inc(len(ids))
         try:
-            faults = await self._sender.send(notes, knowledge)
+            self._sending += 1
+            try:
+                faults = await self._sender.send(notes, knowledge)
+            finally:
+                self._sending -= 1
             acted = [n for n in notes if n.id not in faults]
-            await self._save(acted)
-            await self._teller.follow(acted, told=told)
-            self.receipts.expect(acted)
+            with self.receipts.marking(acted):
+                await self._save(acted)
+                await self._teller.follow(acted, told=told)
         finally:
             self._in_hand.difference_update(ids)
             self._means.metrics.pending.dec(len(ids))

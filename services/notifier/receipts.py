@@ -1,6 +1,7 @@
 """What receipts say, matched to the records of their messages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -43,14 +44,26 @@ class Receipts:
         self._means = means
         self._teller = teller
         self._in_mind: dict[str, Notification] = {}
+        self._being_marked: set[str] = set()
 
-    def expect(self, notes: Sequence[Notification]) -> None:
-        """Keep records in mind that were just marked as sent."""
-        for note in notes:
-            if note.state is State.SENT:
-                self._in_mind |= dict.fromkeys(note.attempts[-1].provider_ids, note)
-        while len(self._in_mind) > _KEPT_IN_MIND_MAX:
-            del self._in_mind[next(iter(self._in_mind))]
+    @contextmanager
+    def marking(self, notes: Sequence[Notification]) -> Iterator[None]:
+        """While what providers said of these is stored and told; after that their records are kept in mind."""
+        ids = {id_ for note in notes if note.state is State.SENT for id_ in note.attempts[-1].provider_ids}
+        self._being_marked |= ids
+        try:
+            yield
+            for note in notes:
+                if note.state is State.SENT:
+                    self._in_mind |= dict.fromkeys(note.attempts[-1].provider_ids, note)
+            while len(self._in_mind) > _KEPT_IN_MIND_MAX:
+                del self._in_mind[next(iter(self._in_mind))]
+        finally:
+            self._being_marked -= ids
+
+    def is_being_marked(self, receipt: Receipt) -> bool:
+        """Whether its message was sent here and is not marked yet."""
+        return receipt.provider_id in self._being_marked
 
     def knows(self, receipt: Receipt) -> bool:
         """Whether it can be taken in without reading."""

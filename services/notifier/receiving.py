@@ -86,16 +86,17 @@ class Receiving:
         """Take in what can be, leave in `_waiting` what may still be used at once, and give the rest."""
         dispatcher = self._dispatcher
         assert dispatcher is not None
-        now, busy, knows = time.monotonic(), dispatcher.is_sending, dispatcher.receipts.knows
+        receipts, now = dispatcher.receipts, time.monotonic()
         early: list[_Waiting] = []
         ripe: list[_Waiting] = []
         for each in batch:
-            (early if busy and now < each.until and not knows(each.receipt) else ripe).append(each)
-        unmatched = {r.provider_id for r in await dispatcher.receipts.apply([w.receipt for w in ripe])}
+            may_be_ours = dispatcher.is_sending and now < each.until and not receipts.knows(each.receipt)
+            (early if may_be_ours or receipts.is_being_marked(each.receipt) else ripe).append(each)
+        unmatched = {r.provider_id for r in await receipts.apply([w.receipt for w in ripe])}
         done: list[_Waiting] = []
         kept: list[Receipt] = []
         for each in ripe:
-            if each.receipt.provider_id in unmatched and now < each.until and knows(each.receipt):
+            if each.receipt.provider_id in unmatched and now < each.until and receipts.knows(each.receipt):
                 early.append(each)
                 continue
             done.append(each)
