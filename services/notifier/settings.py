@@ -47,7 +47,7 @@ class NotifierSettings(RuntimeSettings):
     sandbox: str = Field(
         "", description="HTTP address of the local stack's sandbox, which is asked where no lookup URL is given."
     )
-    notifier_batch_max: int = Field(2000, ge=1, le=5000, description="Most messages of a batch.")
+    notifier_batch_max: int = Field(4000, ge=1, le=5000, description="Most messages of a batch.")
     notifier_linger_s: float = Field(0.01, ge=0, le=1, description="Seconds that a batch waits for more messages.")
 
     def lookup_url(self, own: str) -> str:

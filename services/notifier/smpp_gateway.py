@@ -92,6 +92,8 @@ class SmppGateway:
         self._lookup = lookup
         self._readiness = readiness
         self._window = asyncio.Semaphore(account.window)
+        self._turn = asyncio.Lock()
+        """Of several calls of `send` the first is done soonest: it can be stored while the next one is submitted."""
         self._session: SmppSession | None = None
         self._bound = asyncio.Event()
         self._pause_s = 0.0
@@ -131,15 +133,16 @@ class SmppGateway:
                     text.outcomes = text.outcomes or {0: Later("provider_unreachable")}
                 break
             await self._pace()
-            submitted = [
-                (text, number, await self._submit(session, text.envelope, segment))
-                for text in going
-                for number, segment in text.left()
-            ]
+            async with self._turn:
+                submitted = [
+                    (text, number, await self._submit(session, text.envelope, segment, until=until))
+                    for text in going
+                    for number, segment in text.left()
+                ]
             is_over = False
             for text, number, answer in submitted:
                 try:
-                    text.outcomes[number] = self._read(await answer)
+                    text.outcomes[number] = self._read(await answer) if answer else Later("provider_slow")
                 except NeverSent:
                     is_over, text.outcomes[number] = True, Later("provider_unreachable")
                 except SessionEnded:
@@ -153,9 +156,17 @@ class SmppGateway:
         """See `Gateway`."""
         return await self._lookup.find(notification_id, self.channel)
 
-    async def _submit(self, session: SmppSession, envelope: Envelope, segment: Segment) -> asyncio.Future[Answer]:
-        """Submit one segment as soon as the window has room."""
-        await self._window.acquire()
+    async def _submit(
+        self, session: SmppSession, envelope: Envelope, segment: Segment, *, until: float
+    ) -> asyncio.Future[Answer] | None:
+        """Submit one segment as soon as the window has room; None when it has none by then."""
+        if asyncio.get_running_loop().time() >= until:
+            return None
+        try:
+            async with asyncio.timeout_at(until):
+                await self._window.acquire()
+        except TimeoutError:
+            return None
         answer = session.submit(lambda number: self._pdu(envelope, segment, number))
         answer.add_done_callback(lambda _: self._window.release())
         return answer

@@ -202,6 +202,19 @@ async def test_a_receipt_that_was_not_stored_comes_again(bench: Bench) -> None:
     assert seen == [seen[0]] * 2
 
 
+@pytest.mark.parametrize("bench", ["sms"], indirect=True)
+async def test_a_provider_that_does_not_answer_is_not_waited_for_longer_than_a_lease_allows(bench: Bench) -> None:
+    """What found no room in the window was never sent, and may be sent later; of the rest nobody knows."""
+    bench.gateway._window = asyncio.Semaphore(2)  # type: ignore[union-attr]
+    prefix = bench.address()[:-2]
+    await bench.behave("delay", prefix, seconds=30)
+    envelopes = [bench.envelope(address=f"{prefix}{n:02d}") for n in range(5)]
+    async with asyncio.timeout(7.5):
+        outcomes = await bench.gateway.send(envelopes)
+    await bench.behave("accept", prefix)
+    assert outcomes == [Unsure(), Unsure(), *[Later("provider_slow")] * 3]
+
+
 async def test_nobody_listening_is_later() -> None:
     """A provider that is away loses nothing."""
     with socket.socket() as taken:
