@@ -21,7 +21,7 @@ _HOME = Path(services.router.classifier.__file__).parent / "data" / "model.tsv"
 def train_classifier(output: Path, *, check: bool) -> None:
     """Write training texts from the phrases in services/router/classifier/data and learn the model's weights from them.
 
-    The same phrases and word lists give the same bytes on every machine. It takes some ten seconds. Run it after every
+    The same phrases and word lists give the same bytes on every machine. It takes half a minute. Run it after every
     change of the word lists or phrases.
     """
     content = built()

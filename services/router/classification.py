@@ -26,7 +26,7 @@ _QUOTED: Final = re.compile('[’‘"“”「」『』]')
 _NO_FACTS: Final = Facts()
 _DEFAULTS: Final = ClassifierPolicy()
 # Under this margin between the two best categories the words leave it open, and the trained model is asked.
-_UNDECIDED: Final = 3.0
+_UNDECIDED: Final = 1.5
 # Confidence = logistic(a + b * margin), fitted on real complaints: the share right among texts with that margin.
 _CONFIDENCE_AT_TIE: Final = -0.2
 _CONFIDENCE_SLOPE: Final = 1.0

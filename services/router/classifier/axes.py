@@ -36,7 +36,22 @@ _ASKING: Final = frozenset({"ask", "ask_weak", "staff_note", "placeholder", "che
 _MISSING_EN: Final = frozenset(
     {"still_missing", "signed_not_received", "not_received", "not_arrived", "nobody_home", "wait"}
 )
+_NOT_HANDED_OVER: Final = frozenset(
+    {"operation_error.false_signoff", "operation_error.wrong_recipient", "information.tracking"}
+)
+"""Whoever complains of these wants the goods, or to know where they are, without saying so."""
 _STEMS_ENGLISH: Final = 8
+_MILD: Final = frozenset(
+    {
+        "delay.delivery",
+        "attitude.rude",
+        "price.overcharge",
+        "information.tracking",
+        "finance.invoice",
+        "operation_error.split_loading",
+    }
+)
+_MAKES_WORSE: Final = frozenset({"perish", "rude", "no_reply", "nobody_home", "phone_unreach", "promise_broken"})
 _UNDELIVERED: Final = ("delay", "operation_error.false_signoff", "operation_error.wrong_recipient", "loss")
 _GRAVE_FLAGS: Final = frozenset({RiskFlag.LEGAL, RiskFlag.MEDIA, RiskFlag.PRIVACY_LEAK, RiskFlag.COLLECTIVE})
 
@@ -57,9 +72,10 @@ def demands(primary: str, found: Found, *, stems: int, has_remedy: bool) -> tupl
         wanted.append(Demand.COMPENSATION)
     outstanding = not _OUTSTANDING.isdisjoint(found) and not _ASKING.isdisjoint(found)
     outstanding_en = stems >= _STEMS_ENGLISH and not _MISSING_EN.isdisjoint(found) and primary.startswith(_UNDELIVERED)
-    if "repair_w" in found or outstanding or outstanding_en:
+    missing = primary in _NOT_HANDED_OVER and "cai_arrive" not in found and not wanted
+    if "repair_w" in found or outstanding or outstanding_en or missing:
         wanted.append(Demand.REPAIR)
-    if "prevention_w" in found or ("regulator" in found and ("complain" in found or primary.startswith("price"))):
+    if "prevention_w" in found or primary == "price.extra_fee" or ("regulator" in found and "complain" in found):
         wanted.append(Demand.PREVENTION)
     if "emotional_w" in found:
         wanted.append(Demand.EMOTIONAL)
@@ -77,7 +93,8 @@ def flags(
         raised.add(RiskFlag.REPEATED)
     # Days beside goods and merchants ("returns within 15 days") are no age of a matter.
     days = days if category is not Category.OTHER or "still_not" in found else 0.0
-    if max(days, facts.days_since_first_complaint or 0.0) >= policy.long_running_days_min:
+    lasting = "long_standing" in found and category is not Category.OTHER
+    if lasting or max(days, facts.days_since_first_complaint or 0.0) >= policy.long_running_days_min:
         raised.add(RiskFlag.LONG_RUNNING)
     if facts.special_identity:
         raised.add(RiskFlag.SPECIAL_IDENTITY)
@@ -95,17 +112,17 @@ def severity(primary: str, category: Category, found: Found, risk: tuple[RiskFla
         return Severity.CRITICAL
     if category is Category.OTHER:
         return Severity.NORMAL if RiskFlag.LEGAL in risk else Severity.LOW
-    mild = primary in ("delay.delivery", "attitude.rude", "price.overcharge", "information.tracking", "finance.invoice")
+    mild = primary in _MILD
     level = 1 if mild else 2
     if mild and (
         is_outstanding(found)
-        or "perish" in found
+        or not _MAKES_WORSE.isdisjoint(found)
         or RiskFlag.REPEATED in risk
-        or "rude" in found
-        or "no_reply" in found
-        or "nobody_home" in found
+        or RiskFlag.LONG_RUNNING in risk
     ):
         level = 2
+    if primary == "operation_error.wrong_recipient":
+        level = 3
     costly = category in _VALUE_LOST or is_outstanding(found)
     if _GRAVE_FLAGS & set(risk) or "threat" in found or (RiskFlag.LONG_RUNNING in risk and costly):
         level += 1

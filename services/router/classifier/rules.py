@@ -79,7 +79,7 @@ _FAULT_CLEAR = 2.0
 _OTHER = "other"
 _OTHER_PRIOR = 0.8
 _SHARE_OF_LESSER = 0.3
-_SHARE_OF_MODEL = 0.25
+_SHARE_OF_MODEL = 0.3
 
 
 class Decision(NamedTuple):
@@ -114,15 +114,17 @@ def _fault_before_goods(scores: Scores, found: Mapping[str, object]) -> None:
     if fault >= _FAULT_CLEAR / 2:
         _at_most(scores, "other.praise", 0.5)
     if not _SPECIFIC.isdisjoint(found):
-        _at_most(scores, "other.enquiry", 1.5)
+        _at_most(scores, "other.enquiry", 1.0)
     if scores.get("other.enquiry", 0.0) >= _FAULT_CLEAR and not _CONVERSATION.isdisjoint(found):
         _at_most(scores, "other.unclear", 1.0)
 
 
 def _damage_before_slowness(scores: Scores, found: Mapping[str, object]) -> None:
-    """Damage and slowness together are damage when the contents suffered on the way."""
+    """Damage and slowness together are damage when the contents suffered on the way, and slowness otherwise."""
     if scores.get("damage.contents", 0.0) >= _FAULT_CLEAR and "transit_harm" in found:
         _at_most(scores, "delay.delivery", 2.0)
+    elif "slow_logistics" in found:
+        _at_most(scores, "damage.outer_packaging", max(scores.get("delay.delivery", 0.0) - 0.2, 0.0))
 
 
 def _who_has_it(scores: Scores, found: Mapping[str, object]) -> None:
@@ -133,13 +135,16 @@ def _who_has_it(scores: Scores, found: Mapping[str, object]) -> None:
         _at_most(scores, "loss", 1.5)
     if "signed_not_received" in found:
         _at_most(scores, "delay.delivery", 2.5)
+        _at_most(scores, "information.tracking", 1.5)
 
 
 def _goods_before_manners(scores: Scores, found: Mapping[str, object]) -> None:
-    """Goods that are missing come before rudeness about them, and a disputed claim before the loss it is about."""
+    """Goods missing or broken come before rudeness about them, and a disputed claim before the loss it is about."""
     if not _MISSING.isdisjoint(found):
         missing = max((scores.get(code, 0.0) for code in _MISSING_MATTERS), default=0.0)
         _at_most(scores, "attitude.rude", max(missing - 0.5, 0.0))
+    if "transit_harm" in found and scores.get("damage.contents", 0.0) >= _FAULT_CLEAR:
+        _at_most(scores, "attitude.rude", scores["damage.contents"] - 0.2)
     if "claim_bad" in found or "claim_slow" in found:
         _at_most(scores, "loss", 1.5)
         _at_most(scores, "damage.contents", 1.5)
