@@ -28,8 +28,8 @@ _DEFAULTS: Final = ClassifierPolicy()
 # Under this margin between the two best categories the words leave it open, and the trained model is asked.
 _UNDECIDED: Final = 1.5
 # Confidence = logistic(a + b * margin), fitted on real complaints: the share right among texts with that margin.
-_CONFIDENCE_AT_TIE: Final = -0.2
-_CONFIDENCE_SLOPE: Final = 1.0
+_CONFIDENCE_AT_TIE: Final = -0.1
+_CONFIDENCE_SLOPE: Final = 0.85
 _CONFIDENCE_MAX: Final = 0.99
 _SAYS_NOTHING: Final = 0.4
 

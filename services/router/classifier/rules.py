@@ -28,8 +28,14 @@ _SPECIFIC = frozenset(
 _NO_FAULT = frozenset({"other", "other.enquiry", "other.praise", "other.unclear"})
 _HANDLED_WRONG = frozenset({"misroute_parcel", "nobody_home", "fake_attempt", "claimed_home"})
 """The carrier sent it the wrong way or faked an attempt: a delay, and beside it an error of handling."""
+_FAKED = frozenset({"nobody_home", "fake_attempt", "claimed_home", "faked_attempt", "carrier_lie"})
+"""What the person was told of the delivery is not true."""
 _BESIDE: tuple[tuple[frozenset[str], frozenset[str], str], ...] = (
-    (frozenset({"delay"}), _HANDLED_WRONG | {"promise_broken", "courier_promise", "carrier_lie"}, "operation_error"),
+    (
+        frozenset({"delay"}),
+        _HANDLED_WRONG | {"promise_broken", "courier_promise", "carrier_lie", "explicit_promise"},
+        "operation_error",
+    ),
     (
         frozenset({"delay", "operation_error"}),
         frozenset({"tracking_stale", "tracking_false"}),
@@ -50,6 +56,8 @@ _BESIDE: tuple[tuple[frozenset[str], frozenset[str], str], ...] = (
         frozenset({"self_pick", "no_door", "no_door_delivery", "courier_shirk", "agent_shirk"}),
         "attitude.refusal",
     ),
+    (frozenset({"delay"}), _FAKED, "information.tracking"),
+    (frozenset({"operation_error"}), frozenset({"wet", "wet_goods"}), "damage.wet"),
     (frozenset({"damage", "attitude"}), frozenset({"slow_logistics", "late_logistics"}), "delay.delivery"),
     (frozenset({"delay"}), frozenset({"outer_harm", "harm_logistics"}), "damage.outer_packaging"),
     (frozenset({"operation_error"}), frozenset({"lost_parcel"}), "loss"),
@@ -155,7 +163,7 @@ def _cause_of_the_delay(scores: Scores, found: Mapping[str, object]) -> None:
     if "route_wrong" in found or "customs" in found:
         transit = scores.get("delay.transit", 0.0)
         if transit >= _FAULT_CLEAR / 2:
-            _at_most(scores, "delay.delivery", transit - 0.1)
+            _at_most(scores, "delay.delivery", transit - 0.5)
 
 
 def _outstanding_before_silence(scores: Scores, found: Mapping[str, object]) -> None:

@@ -81,6 +81,51 @@ def test_goods_and_merchant_alone_are_no_carrier_matter() -> None:
     assert (said.primary, said.sub, said.carrier_matter) == (Category.OTHER, "unclear", False)
 
 
+@pytest.mark.parametrize(
+    ("text", "matter"),
+    [
+        ("用户询问耳机音质差能不能换货，运费由谁出", "other.enquiry"),
+        ("在吗；帮我看下这个单能不能晚两天送；好的；谢谢", "other.enquiry"),
+        ("包裹发错城市，绕了一大圈，等了六天才到", "delay.transit"),
+        ("My parcel has been held at customs for a week and it is late.", "delay.transit"),
+        ("买两盒茶，弄丢了一盒，少了一盒", "loss.shortage"),
+        ("退货运费太贵，衣服尺码不对，客服不管", "other.unclear"),
+        ("这台平板用了两年，屏幕花了，电池也不行", "other.unclear"),
+        ("取件还得支付三块钱", "price.extra_fee"),
+        ("让我自己去镇上取，说太远不送", "attitude.refusal"),
+    ],
+)
+def test_neighbouring_matters_are_told_apart(text: str, matter: str) -> None:
+    """Questions of notes and chats, the cause of a delay, a missing piece and a shop's own fees are recognised."""
+    said = classify(text)
+    assert f"{said.primary}.{said.sub}" == matter
+
+
+def test_a_drop_that_the_person_asked_for_is_no_fault() -> None:
+    """Left at the gate because they said so is not left there without asking."""
+    assert classify("我让他放门卫的，就是衣服颜色发错了").primary is not Category.OPERATION_ERROR
+
+
+def test_losing_money_is_no_lost_parcel() -> None:
+    """A figure of speech does not become a loss."""
+    assert classify("No wonder they are losing money, my parcel is a week late.").primary is Category.DELAY
+
+
+@pytest.mark.parametrize(
+    ("text", "beside"),
+    [
+        ("物流太慢，等了八天，客服态度也差", {"attitude.rude"}),
+        ("说我不在家，可我一直在家等着，根本没来送", {"operation_error", "information.tracking"}),
+        ("送得太慢了，打电话一直没人接", {"information.unreachable"}),
+        ("卖家发错货，也不给发票", {"finance.invoice"}),
+        ("箱子压烂了，里面的杯子全碎了，快递员态度还很恶劣", {"attitude.rude"}),
+    ],
+)
+def test_what_stands_beside_the_first_matter_is_named(text: str, beside: set[str]) -> None:
+    """Manners, silence, untrue reasons and missing invoices are named beside what is acted on first."""
+    assert beside <= {matter.code for matter in classify(text).secondary}
+
+
 def test_a_second_matter_is_named_beside_the_first() -> None:
     """A rude courier in a false sign-off is a secondary matter, with words for both."""
     said = classify("显示已签收但是我没收到，打电话过去快递员态度恶劣还骂人")
@@ -117,6 +162,8 @@ def test_ten_days_or_more_are_long_running(text: str, long: bool) -> None:  # a 
         ("已经多次投诉，包裹还是没送到", RiskFlag.REPEATED),
         ("包裹在车上着火了，我的快递全烧了", RiskFlag.SAFETY),
         ("村民们都反映代收点乱收费", RiskFlag.COLLECTIVE),
+        ("全乡所有快递网点长期以来乱收费", RiskFlag.LONG_RUNNING),
+        ("打了十几个电话，客服一遍一遍让我等，还是没送", RiskFlag.REPEATED),
         ("My lawyer will contact you, you lost my parcel.", RiskFlag.LEGAL),
     ],
 )
@@ -156,6 +203,18 @@ def test_the_remedy_sought_decides_the_demand() -> None:
     assert Demand.COMPENSATION in classify("快递把花瓶摔碎了", remedy="要求赔偿").demand
     assert classify("送货速度一般").demand == (Demand.NONE,)
     assert Demand.PREVENTION in classify("代收点乱收费，希望有关部门整治").demand
+
+
+def test_who_has_no_parcel_wants_the_parcel() -> None:
+    """A false sign-off asks for the goods and a second charge for an end of it, though neither says so."""
+    assert classify("显示已签收，可是我没有收到").demand == (Demand.REPAIR,)
+    assert classify("代收点每件收两块钱，乱收费").demand == (Demand.PREVENTION,)
+
+
+def test_gravity_grows_with_what_happened() -> None:
+    """Slowness is mild, ten days of it less so, and goods in the hands of others graver still."""
+    texts = ("物流有点慢", "物流太慢，等了半个月", "我的包裹被人冒领了")
+    assert [classify(text).severity for text in texts] == [Severity.LOW, Severity.NORMAL, Severity.HIGH]
 
 
 def test_the_subject_counts_like_the_text() -> None:
