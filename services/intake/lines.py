@@ -24,6 +24,7 @@ _COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
         "text": "description",
         "lang": "language",
         "waybill": "waybills",
+        "complainant": "complainant.name",
         "currency": "declared_value.currency",
         "declared_value": "declared_value.amount",
         "姓名": "complainant.name",
@@ -77,6 +78,8 @@ class PhysicalLines:
         self._rest = bytearray()
         self._skipping = False
         self._number = 0
+        self.says_utf8 = False
+        """Whether the first line began with UTF-8's byte order mark."""
 
     def feed(self, piece: bytes) -> Iterator[tuple[int, bytes | None]]:
         """(number, content) of each complete line; None instead of one that is too long, which is never held."""
@@ -101,6 +104,7 @@ class PhysicalLines:
         too_long = self._skipping or len(content) > self._bytes_max
         self._skipping = False
         if self._number == 1:
+            self.says_utf8 = content.startswith(_BOM)
             content = content.removeprefix(_BOM)
         yield self._number, None if too_long else content.removesuffix(b"\r")
 
@@ -215,17 +219,27 @@ class CsvLines:
         return Line(number, raw, _values(self._columns, cells))
 
     def _decoded(self, raw: bytes) -> str | None:
-        """The text of a row. Nothing said, the first row beyond ASCII tells the character set of the whole file."""
+        """The text of a row. Nothing said, the first sound row beyond ASCII tells the character set of all."""
         if raw.isascii():
             return raw.decode("ascii")
+        if self._lines.says_utf8:
+            self._charset = "utf-8"
         for charset in (self._charset,) if self._charset else ("utf-8", "gb18030"):
             try:
                 text = raw.decode(charset)
             except UnicodeDecodeError:
+                if self._charset is None and _is_damaged_utf8(raw):
+                    return None
                 continue
             self._charset = charset
             return text
         return None
+
+
+def _is_damaged_utf8(raw: bytes) -> bool:
+    """Whether bytes that are not UTF-8 were meant to be: GB18030 reads them, too, as a text that nobody wrote."""
+    beyond = [character for character in raw.decode("utf-8", "replace") if not character.isascii()]
+    return beyond.count("\ufffd") * 2 <= len(beyond)
 
 
 def _path(heading: str) -> str:
@@ -241,7 +255,11 @@ def _values(columns: list[str], cells: list[str]) -> dict[str, Any]:
             continue
         outer, _, inner = path.partition(".")
         if inner:
-            values.setdefault(outer, {})[inner] = text
+            part = values.setdefault(outer, {})
+            if isinstance(part, dict):
+                part[inner] = text
+            else:  # a column is called as this one's part is: no field has such a path, which the caller is told
+                values[path] = text
         elif outer in _LISTS:
             values[outer] = [part for part in _SEPARATORS.split(text) if part]
         else:

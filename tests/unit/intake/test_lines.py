@@ -79,3 +79,31 @@ def test_empty_cells_count_as_left_out() -> None:
     """So a column may be filled on some rows only."""
     (line,) = all_of(CsvLines(), b"phone,email,description\n,a@example.com,x\n")
     assert line.values == {"complainant": {"email": "a@example.com"}, "description": "x"}
+
+
+def test_a_damaged_row_of_utf8_costs_itself_alone_wherever_it_stands() -> None:
+    """It is not taken for another character set, in which it and all that follow would say what nobody wrote."""
+    damaged = "1,货物丢失请尽快处理\n".encode()
+    damaged = damaged[:9] + damaged[10:]
+    content = b"phone,description\n" + damaged + "2,包裹破损\n3,a\n".encode()
+    for start in (b"", b"\xef\xbb\xbf"):
+        assert [outcome(one) for one in all_of(CsvLines(), start + content)] == [
+            (2, "not_utf8"),
+            (3, "包裹破损"),
+            (4, "a"),
+        ]
+
+
+@pytest.mark.parametrize("heading", ["complainant,phone,text", "phone,complainant,text"])
+def test_a_column_called_complainant_is_the_name(heading: str) -> None:
+    """Beside columns of its parts."""
+    cells = {"complainant": "Li", "phone": "13800138000", "text": "late"}
+    row = ",".join(cells[name] for name in heading.split(","))
+    (line,) = all_of(CsvLines(), f"{heading}\n{row}\n".encode())
+    assert line.values == {"complainant": {"name": "Li", "phone": "13800138000"}, "description": "late"}
+
+
+def test_a_column_that_is_part_of_another_costs_nothing_else() -> None:
+    """It stays under its own path, which no field has, so that the caller is told that it was ignored."""
+    (line,) = all_of(CsvLines(), b"description,description.x\nlate,y\n")
+    assert line.values == {"description": "late", "description.x": "y"}
