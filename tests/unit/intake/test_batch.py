@@ -156,3 +156,10 @@ async def test_one_mistake_of_ours_does_not_end_the_answer(client: httpx.AsyncCl
 async def _in_two(first: bytes, second: bytes) -> AsyncIterator[bytes]:
     yield first
     yield second
+
+
+async def test_json_in_another_character_set_is_refused_as_a_whole(client: httpx.AsyncClient) -> None:
+    """Not line by line as broken: JSON is UTF-8."""
+    said = {"Content-Type": "application/x-ndjson; charset=gb18030"}
+    answer = await client.post("/v1/complaints/batch", content='{"text":"慢"}'.encode("gb18030"), headers=said)
+    assert answer.status_code == 415
