@@ -1,8 +1,9 @@
 """`amends feed` makes complaints of lines."""
 
+import json
 from pathlib import Path
 
-from services.cli.feed import Contacts, complaint_of, read
+from services.cli.feed import Contacts, complaint_of, encoded, read
 
 
 def test_feeding_a_file_gives_each_complainant_a_phone_of_their_own(tmp_path: Path) -> None:
@@ -13,3 +14,11 @@ def test_feeding_a_file_gives_each_complainant_a_phone_of_their_own(tmp_path: Pa
     complaints = [complaint_of(line, key="k", contacts=contacts, channel=None) for line in read(file)]
     assert len({c["complainant"]["phone"] for c in complaints}) == 500
     assert len({c["idempotency_key"] for c in complaints}) == 500
+
+
+def test_what_only_the_intake_can_refuse_is_sent_to_it(tmp_path: Path) -> None:
+    """Half a surrogate pair, and a number of any length: they cost their own line, and no neighbour."""
+    file = tmp_path / "feed.jsonl"
+    file.write_text('{"text":"half \\ud800"}\n{"text":"late","phone":99999999999999999999999999}\n')
+    sent = [encoded(complaint_of(line, key="k", contacts=Contacts("139", 1), channel=None)) for line in read(file)]
+    assert [json.loads(one)["text"] for one in sent] == ["half \ud800", "late"]
