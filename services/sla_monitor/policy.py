@@ -56,6 +56,10 @@ EVENTS: Final = TICKET_EVENTS | frozenset(DELIVERED.values())
 OWNER: Final = "owner"
 UNIT: Final = "unit"
 
+TARGET_DAYS_MAX: Final = 3660
+"""Ten years. Times far beyond cannot be counted, and a ticket with such a clock could not be handled at all."""
+SHARE_MAX: Final = 100
+
 _ISO_DURATION: Final = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _WORDS: Final = re.compile(r"(\d+)\s*(working|calendar)?\s*(seconds?|sec|s|minutes?|min|m|hours?|h|days?|d)")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600}
@@ -97,6 +101,8 @@ class Target(_Section):
             days, seconds = days + 7 * weeks, hours * 3600 + minutes * 60 + rest
         if days + seconds <= 0:
             raise ValueError("is not a duration; write '24h', '15min', '3 working days' or ISO 8601 such as 'PT4H'")
+        if days > TARGET_DAYS_MAX or seconds > TARGET_DAYS_MAX * 86_400:
+            raise ValueError(f"is longer than {TARGET_DAYS_MAX} days; no such time is counted")
         return {"text": written, "days": days, "seconds": seconds}
 
 
@@ -225,7 +231,7 @@ class Ladder(_Section):
 class Escalation(_Section):
     """Shares of the target (1.0 is the breach) and ladders with a level for each; the first that matches counts."""
 
-    shares: tuple[Annotated[float, Field(ge=1)], ...]
+    shares: tuple[Annotated[float, Field(ge=1, le=SHARE_MAX)], ...]
     ladders: Annotated[tuple[Ladder, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -260,8 +266,9 @@ class CalendarPolicy(_Section):
         spread: dict[str, Any] = {}
         for written, spans in hours.items():
             first, _, last = ("0-6" if written == "all" else str(written)).partition("-")
-            days = range(int(first), int(last) + 1) if first.isdigit() and last.isdigit() else (written,)
-            spread |= {str(day): spans for day in days}
+            days = range(int(first), int(last) + 1) if first.isdigit() and last.isdigit() else ()
+            # What is no span, or runs backwards, stays as it is written, and is refused as no weekday.
+            spread |= {str(day): spans for day in days or (written,)}
         return spread
 
     @model_validator(mode="after")
@@ -271,6 +278,8 @@ class CalendarPolicy(_Section):
             self.build("")
         except CalendarError as error:
             raise PolicyError(list(error.problems)) from None
+        if not any(self.hours.values()) and not any(self.date_overrides.values()):
+            raise PolicyError(["hours: opens on no day, so that no clock would ever be due"])
         return self
 
     def build(self, name: str) -> Calendar:

@@ -5,7 +5,7 @@ import pytest
 
 from schemas.codes import Category, Channel, Clock, RiskFlag, Severity, Source
 from services.sla_monitor.calendar import Calendar, from_us, to_us
-from services.sla_monitor.policy import Case, Match, PolicyError, Target, parse_policy, read_policy
+from services.sla_monitor.policy import CalendarPolicy, Case, Match, PolicyError, Target, parse_policy, read_policy
 from services.sla_monitor.rulebook import Policies, Rulebook
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
@@ -132,3 +132,22 @@ def test_sub_code_belongs_to_its_category() -> None:
     """A category condition that no complaint can meet is a mistake."""
     with pytest.raises(ValueError, match="not a sub-code of damage"):
         Match.model_validate({"category": f"{Category.DAMAGE}.transit"})
+
+
+@pytest.mark.parametrize("written", ["99999999d", "3661 days", "P600W", "999999h"])
+def test_a_target_that_cannot_be_counted_is_refused(written: str) -> None:
+    """A ticket with such a clock could not be handled at all."""
+    with pytest.raises(ValueError, match="longer than 3660 days"):
+        Target.model_validate(written)
+
+
+def test_weekdays_that_run_backwards_are_refused() -> None:
+    """They would be no day at all, and their hours lost in silence."""
+    with pytest.raises(ValueError, match="5-0: not a weekday"):
+        CalendarPolicy.model_validate({"tz": "UTC", "hours": {"5-0": [["09:00", "18:00"]], "2": [["09:00", "18:00"]]}})
+
+
+def test_a_calendar_that_never_opens_is_refused() -> None:
+    """No clock would ever be due."""
+    with pytest.raises(ValueError, match="opens on no day"):
+        CalendarPolicy.model_validate({"tz": "UTC", "hours": {"0": []}})
