@@ -100,7 +100,9 @@ class _Question:
             )
         except CalendarError as error:
             self.problems += error.problems
-            return None
+        except OverflowError:
+            self.problems.append("--received: what follows from it lies before the year 1 or after 9999")
+        return None
 
     def _policy(self, path: Path | None) -> SlaPolicy | None:
         try:

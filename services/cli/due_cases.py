@@ -38,7 +38,7 @@ def answer_case(case: Case) -> dict[str, Any]:
     answer: dict[str, Any] = {"id": case.get("id")}
     try:
         result = _answer(case)
-    except (CalendarError, KeyError, TypeError, ValueError) as error:
+    except (CalendarError, KeyError, OverflowError, TypeError, ValueError) as error:
         reason = f"missing field {error}" if isinstance(error, KeyError) else str(error)
         expects_error = case.get("expected") == "error"
         return answer | {"result": None, "error": reason, "agrees": expects_error}

@@ -153,3 +153,11 @@ def test_broken_case_does_not_hide_the_others(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in ask("--case", str(path)).stdout.splitlines()]
     assert lines[0] == {"id": 1, "result": None, "error": "missing field 'start'", "agrees": False}
     assert lines[1]["agrees"] is True
+
+
+@pytest.mark.parametrize("start", ["9999-12-31T17:30:00+08:00", "0001-01-01T00:00:00+14:00"])
+def test_a_time_at_the_end_of_the_calendar_is_wrong_input(start: str) -> None:
+    """Told in words."""
+    result = ask("--clock", "resolution", "--severity", "3", "--received", start)
+    assert (result.exit_code, result.exception.__class__) == (2, SystemExit)
+    assert "--received" in result.output
