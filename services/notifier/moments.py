@@ -290,8 +290,10 @@ def _followed_up(event: events.TicketFollowedUp, who: Addressee, _policy: Notifi
         time_zone=who.person.time_zone,
         received_at=event.received_at,
     )
+    # The clocks of a ticket that is over have ended: no time may be told that none of them watches.
     due = who.due.get(Clock.RESOLUTION if who.state in _SETTLED else Clock.FIRST_ANSWER)
-    facts = {"category": who.category, "answer_by": due if due and due > event.occurred_at else None}
+    is_watched = due and due > event.occurred_at and who.state not in _ENDED
+    facts = {"category": who.category, "answer_by": due if is_watched else None}
     return [_notice(who, Moment.FOLLOW_UP_RECEIVED, event.event_id, event.occurred_at, facts, person=person)]
 
 

@@ -277,3 +277,12 @@ def test_what_had_to_wait_is_told_only_if_it_is_still_true(
         facts=facts,
     )
     assert overtaken(held, state) is expected
+
+
+@pytest.mark.parametrize("state", [TicketState.RESOLVED, TicketState.WITHDRAWN, TicketState.CLOSED])
+def test_a_follow_up_of_a_ticket_that_is_over_is_told_no_time(policy: NotificationPolicy, state: TicketState) -> None:
+    """Its clocks have ended: none watches the time that was told once."""
+    later = NOON + timedelta(days=3)
+    before = [opened(), classified(), fact(SlaStarted), fact(SlaStarted, Clock.RESOLUTION, due_at=later)]
+    notice = told(policy, *before, followed_up(3, complaint=uuid4(), state=state))[-1]
+    assert (notice.moment, notice.facts["answer_by"]) == (Moment.FOLLOW_UP_RECEIVED, None)
