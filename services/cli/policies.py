@@ -119,7 +119,7 @@ def _ask(question: Callable[[PolicyStore], Awaitable[T]]) -> T:
     try:
         return asyncio.run(ask())
     except UNAVAILABLE as error:
-        click.echo(f"The database at {settings.mongo} does not answer ({type(error).__name__}).", err=True)
+        click.echo(f"The database at AMENDS_MONGO does not answer ({type(error).__name__}).", err=True)
         sys.exit(EXIT_UNAVAILABLE)
 
 
