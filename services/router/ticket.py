@@ -223,6 +223,8 @@ def _changes(ticket: Ticket, event: e.TicketEvent) -> dict[str, Any]:  # noqa: P
                 "rule": event.rule,
                 "unit_calendar": event.unit_calendar,
                 "needs_review": False,
+                # Whoever was given it while it waited investigates when the waiting is over.
+                "earlier": S.INVESTIGATING if ticket.earlier is S.OPENED else ticket.earlier,
                 "first_action_taken": ticket.first_action_taken and not moved,
             }
         case e.TicketFollowedUp():

@@ -122,6 +122,12 @@ def test_waiting_returns_to_the_state_that_it_interrupted() -> None:
     assert do(in_state(S.IN_REVIEW), "wait_for_customer", "resume").state is S.IN_REVIEW
 
 
+def test_a_ticket_that_is_assigned_while_it_waits_is_investigated_afterwards() -> None:
+    """It would else be opened again, where nobody can act on it."""
+    after = do(ticket(needs_review=True), "wait_for_customer", "assign", "resume")
+    assert (after.state, after.person) == (S.INVESTIGATING, "ann")
+
+
 def test_a_command_based_on_an_older_ticket_is_refused() -> None:
     """With `expected_version` nobody overwrites what he has not seen."""
     now = ticket()
