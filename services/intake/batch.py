@@ -143,7 +143,7 @@ class _Batch:
         parser: Lines = _parser(self._request)
         size = count = 0
         try:
-            async for piece in self._request.stream():
+            async for piece in self._pieces():
                 size += len(piece)
                 lines = list(parser.feed(piece))
                 count += len(lines)
@@ -152,10 +152,24 @@ class _Batch:
                     return
                 await self._hand_over(lines)
             await self._hand_over(list(parser.end()))
-        except ClientDisconnect:
+        except (ClientDisconnect, TimeoutError):
             pass  # what was accepted stays accepted; sending the same again finds it
         finally:
             self._groups.put_nowait(None)
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes.
+
+        Raises:
+            TimeoutError: nothing came for so long that the client counts as gone: it holds a place that others need.
+        """
+        coming = aiter(self._request.stream())
+        while True:
+            async with asyncio.timeout(self._settings.body_s_max):
+                piece = await anext(coming, None)
+            if piece is None:
+                return
+            yield piece
 
     async def _hand_over(self, lines: Sequence[Line]) -> None:
         for start in range(0, len(lines), GROUP_LINES_MAX):

@@ -212,7 +212,8 @@ POST_BATCH: Final[dict[str, Any]] = {
     "summary": "Submit many complaints",
     "description": "JSON lines or CSV, answered line by line while it is read. A broken line costs none of its "
     "neighbours, and sending the same again makes nothing twice: a line's key is its own `idempotency_key`, else the "
-    "header's with the line's number, else its content.",
+    "header's with the line's number, else its content. A line without an answer, because the file stopped coming, was "
+    "not taken.",
     "openapi_extra": {
         "parameters": [KEY_HEADER, LANGUAGE_HEADER, TRACE_HEADER],
         "requestBody": {

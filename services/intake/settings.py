@@ -19,7 +19,9 @@ class IntakeSettings(RuntimeSettings):
         description="JSON: IANA zone in which a channel's times without offset are meant; elsewhere they are refused.",
     )
     body_bytes_max: int = Field(262_144, ge=1024, description="Size of one complaint's body.")
-    body_s_max: float = Field(20.0, gt=0, description="Seconds within which a body must have arrived.")
+    body_s_max: float = Field(
+        20.0, gt=0, description="Seconds within which a body, or the next piece of a batch, must have arrived."
+    )
     requests_in_flight_max: int = Field(1000, ge=1, description="Requests worked on at once; more are answered 503.")
     bytes_in_flight_max: int = Field(
         67_108_864, ge=1_048_576, description="Bytes of bodies held at once; more requests are answered 503."

@@ -163,3 +163,18 @@ async def test_json_in_another_character_set_is_refused_as_a_whole(client: httpx
     said = {"Content-Type": "application/x-ndjson; charset=gb18030"}
     answer = await client.post("/v1/complaints/batch", content='{"text":"慢"}'.encode("gb18030"), headers=said)
     assert answer.status_code == 415
+
+
+async def test_a_file_that_stops_coming_gives_its_place_free(make_running: Callable[..., Running]) -> None:
+    """Complete lines are answered; half a line is nothing."""
+    running = make_running(body_s_max=0.05, batches_in_flight_max=1)
+
+    async def stalls() -> AsyncIterator[bytes]:
+        yield body(line(1)) + b'\n{"description":'
+        await asyncio.Event().wait()
+
+    async with running.client() as client:
+        async with asyncio.timeout(10):
+            answer = await client.post("/v1/complaints/batch", content=stalls(), headers=NDJSON)
+        assert [json.loads(one)["status"] for one in answer.text.splitlines()] == ["accepted"]
+        assert len(await batch(client, body(line(2)))) == 1
