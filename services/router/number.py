@@ -4,6 +4,7 @@ The Damm digit finds every single wrong digit and every swap of two neighbours, 
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,7 +14,7 @@ from stdnum import damm
 
 SERIAL_DIGITS: Final = 5
 """At least; a month with more tickets gets longer numbers."""
-_SHAPE: Final = re.compile(r"(\d{2})(0[1-9]|1[0-2])-(\d{5,})(\d)")
+_SHAPE: Final = re.compile(r"(\d{2})(0[1-9]|1[0-2])-(\d{5,})(\d)", re.ASCII)
 _SPOKEN: Final = re.compile(r"[\s.‐-―－_/]+")
 
 
@@ -40,12 +41,12 @@ def month_of(at: datetime, zone: ZoneInfo) -> str:
 
 
 def parse(text: str) -> Number:
-    """The number that a person typed or read out; spaces and dashes of any kind do not matter.
+    """The number that a person typed or read out; the width of digits, spaces and dashes of any kind do not matter.
 
     Raises:
         WrongNumber: its shape or its check digit is wrong.
     """
-    compact = _SPOKEN.sub("", text.replace("-", "").strip())
+    compact = _SPOKEN.sub("", unicodedata.normalize("NFKC", text).replace("-", "").strip())
     match = _SHAPE.fullmatch(f"{compact[:4]}-{compact[4:]}")
     if match is None:
         raise WrongNumber(f"{text!r} is no ticket number: it looks like 2611-004217")

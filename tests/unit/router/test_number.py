@@ -50,3 +50,9 @@ def test_month_turns_at_midnight_of_the_network() -> None:
     shanghai = ZoneInfo("Asia/Shanghai")
     assert month_of(datetime(2026, 11, 30, 15, 30, tzinfo=UTC), shanghai) == "2611"
     assert month_of(datetime(2026, 11, 30, 16, 30, tzinfo=UTC), shanghai) == "2612"
+
+
+def test_digits_of_full_width_are_digits() -> None:
+    """Chinese keyboards write them."""
+    number = Number("2611", 77)
+    assert parse(str(number).translate({ord("0") + n: ord("０") + n for n in range(10)} | {ord("-"): "－"})) == number
