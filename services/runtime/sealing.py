@@ -5,10 +5,12 @@ the data keys once, at the start; rotation adds a key and makes it current, old 
 """
 
 import base64
+import contextlib
 import hmac
 import json
 import os
 import re
+import tempfile
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,19 +70,21 @@ class FileKeyProvider:
         )
 
     def create(self) -> None:
-        """Make a file with fresh keys; a file that is there is left as it is."""
+        """Make a file with fresh keys, whole and durable or not at all; a file that is there is left as it is."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = {
             "current": "k1",
             "sealing": {"k1": base64.b64encode(os.urandom(32)).decode()},
             "index": base64.b64encode(os.urandom(32)).decode(),
         }
-        try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
+        if self.path.exists():
             return
-        with os.fdopen(descriptor, "w") as file:
+        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, prefix=f".{self.path.name}.") as file:
             json.dump(fresh, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(file.name, self.path)
 
 
 class Keyring:

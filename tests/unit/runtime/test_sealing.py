@@ -62,3 +62,20 @@ def test_fingerprint_is_blind_to_width_case_and_punctuation(keyring):
     """The same text typed twice rarely has the same commas."""
     assert keyring.fingerprint("快递 丢了！ＡＢＣ") == keyring.fingerprint("快递丢了, abc")
     assert keyring.fingerprint("快递丢了") != keyring.fingerprint("快递没丢")
+
+
+def test_a_keyring_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
+    """Whoever dies while writing leaves no half file, which nobody would dare to overwrite."""
+    path = tmp_path / "keys.json"
+    with monkeypatch.context() as broken:
+        broken.setattr("os.fsync", _no_room)
+        with pytest.raises(OSError, match="No space left"):
+            FileKeyProvider(path).create()
+    assert list(tmp_path.iterdir()) == []
+    Keyring.create(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _no_room(_descriptor):
+    raise OSError(28, "No space left on device")
