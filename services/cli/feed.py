@@ -27,6 +27,7 @@ CHUNK_LINES: Final = 200
 """Lines of one request: what has to be sent again when the connection breaks."""
 ATTEMPTS_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
 """Pauses between attempts when the intake is away; half a minute in all, the time a restart takes."""
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 PHONE_DIGITS: Final = 11
 
 
@@ -61,6 +62,11 @@ class Contacts:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--url", help="Address of the intake.  [default: from run.json of `amends up`]")
 @click.option("--channel", type=click.Choice([c.value for c in Channel]), help="For lines that name none.")
+@click.option(
+    "--invent-contacts/--no-invent-contacts",
+    default=None,
+    help="Make up a phone number for a line that names nobody.  [default: only for an intake on this machine]",
+)
 @click.option("--phone-prefix", default="139", show_default=True, help="Made-up phone numbers begin so.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Lines a second; as fast as it goes if none.")
 @click.option("--key", help="Name of this feed. The same file is accepted anew under another.  [default: its digest]")
@@ -73,6 +79,7 @@ def feed(
     file: Path,
     url: str | None,
     channel: str | None,
+    invent_contacts: bool | None,
     phone_prefix: str,
     rate: float | None,
     key: str | None,
@@ -81,8 +88,9 @@ def feed(
 ) -> None:
     r"""Send the complaints in FILE: JSON lines (.jsonl) or CSV (.csv).
 
-    A line is a complaint as `POST /v1/complaints` takes it, or just {"text": ..., "lang": ...}; a line without any
-    way to reach somebody gets a phone number of its own. Sending the same file again makes nothing twice.
+    A line is a complaint as `POST /v1/complaints` takes it, or just {"text": ..., "lang": ...}. For an intake on this
+    machine, a line without any way to reach somebody gets a phone number of its own. Sending the same file again makes
+    nothing twice.
 
     \b
     Exit codes: 0 all accepted; 1 some refused or not answered; 2 wrong usage or no intake.
@@ -98,7 +106,8 @@ def feed(
         file=file,
         url=where.rstrip("/"),
         key=key or digest[:32],
-        contacts=Contacts(phone_prefix, int(digest[:12], 16)),
+        # Elsewhere a made-up number is somebody's, who would get messages about a stranger's parcel.
+        contacts=Contacts(phone_prefix, int(digest[:12], 16)) if _invents(where, wanted=invent_contacts) else None,
         channel=channel,
         rate=rate,
         resume=resume,
@@ -118,7 +127,7 @@ class _Sending:
     file: Path
     url: str
     key: str
-    contacts: Contacts
+    contacts: Contacts | None
     channel: str | None
     rate: float | None
     resume: Path | None
@@ -201,15 +210,23 @@ class _Sending:
             fresh.replace(self.resume)
 
 
-def complaint_of(line: Line, *, key: str, contacts: Contacts, channel: str | None) -> dict[str, Any]:
-    """A line as the intake takes it: with a key, and with somebody to reach."""
+def _invents(where: str, *, wanted: bool | None) -> bool:
+    return httpx.URL(where).host in LOOPBACK if wanted is None else wanted
+
+
+def complaint_of(line: Line, *, key: str, contacts: Contacts | None, channel: str | None) -> dict[str, Any]:
+    """A line as the intake takes it: with a key and, where contacts may be made up, with somebody to reach."""
     assert line.values is not None
     values = dict(line.values)
     values.setdefault("idempotency_key", f"{key}:{line.number}")
     if channel is not None:
         values.setdefault("channel", channel)
     complainant = values.get("complainant", {})
-    if isinstance(complainant, dict) and not any(complainant.get(way) for way in ("phone", "email", "wechat")):
+    if (
+        contacts
+        and isinstance(complainant, dict)
+        and not any(complainant.get(way) for way in ("phone", "email", "wechat"))
+    ):
         values["complainant"] = {**complainant, "phone": contacts.phone(line.number)}
     return values
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from services.runtime.sealing import FileKeyProvider
+from services.runtime.sealing import BrokenKeyring, FileKeyProvider
 
 
 @click.group
@@ -19,3 +19,17 @@ def create(path: Path) -> None:
     there = path.exists()
     FileKeyProvider(path).create()
     click.echo(f"{path}: {'was there, left as it is' if there else 'made; keep a copy, without it no contact opens'}")
+
+
+@keyring.command
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+def rotate(path: Path) -> None:
+    """Add a key to the keyring at PATH and seal with it from now on; what older keys sealed goes on opening.
+
+    Restart the intake afterwards. The others read the file again when they meet the new key.
+    """
+    try:
+        current = FileKeyProvider(path).rotate()
+    except (FileNotFoundError, BrokenKeyring) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{path}: {current} seals from the next start of the intake; keep a copy of the file")

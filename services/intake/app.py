@@ -72,7 +72,7 @@ def main() -> None:
     redis = Redis.from_url(settings.redis, socket_timeout=0.2, socket_connect_timeout=0.2, decode_responses=True)
     producer = Producer(settings, ProducingMetrics(registry), publish_s_max=settings.publish_s_max)
     rejected = MongoRejectedStore(database, timeout_s=settings.store_s_max, kept_s=settings.rejected_days * 24 * 3600)
-    keyring = Keyring.load(settings.keyring)
+    keyring = Keyring.of_service(settings.keyring)
     world = World(
         keyring=keyring,
         idempotency=MongoIdempotencyStore(database, timeout_s=settings.store_s_max),

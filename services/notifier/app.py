@@ -171,7 +171,7 @@ def parts(settings: NotifierSettings, *, readiness: Readiness, registry: Collect
         settings,
         database,
         policy=policy,
-        keyring=Keyring.load(settings.keyring),
+        keyring=Keyring.of_service(settings.keyring),
         receiving=receiving,
         gateways=provided.gateways,
         producer=producer,

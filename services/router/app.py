@@ -114,7 +114,7 @@ def main() -> None:
     handlers = router(
         settings,
         database,
-        keyring=Keyring.load(settings.keyring),
+        keyring=Keyring.of_service(settings.keyring),
         placement=placement,
         publish=producer.publish,
         metrics=metrics,

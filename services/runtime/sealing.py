@@ -1,7 +1,8 @@
 """Keys for personal data: sealing (AES-256-GCM), blind indexes and keyed ids (HMAC-SHA256).
 
 The file provider here is for one machine. A production provider of the same shape asks a key management service for
-the data keys once, at the start; rotation adds a key and makes it current, old ones go on opening.
+the data keys; rotation adds a key and makes it current, old ones go on opening. Who meets a key that was added since
+its start asks for the keys again, so that services need not be restarted in an order.
 """
 
 import base64
@@ -10,8 +11,10 @@ import hmac
 import json
 import os
 import re
+import sys
 import tempfile
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, Self
@@ -21,6 +24,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from schemas.sealed import Sealed
+from services.runtime.settings import EXIT_WRONG_SETTINGS
 
 NONCE_BYTES: Final = 12
 _NOT_WORD: Final = re.compile(r"[\W_]+")
@@ -30,11 +34,15 @@ class CannotOpen(Exception):  # noqa: N818  # said of the sealed data
     """Sealed data whose key is unknown, or that was altered or belongs to another complaint."""
 
 
+class BrokenKeyring(ValueError):  # noqa: N818  # said of the file
+    """The file of keys cannot be used; the message says why."""
+
+
 class KeyProvider(Protocol):
     """Where keys come from."""
 
     def keys(self) -> "Keys":
-        """All keys, asked once at the start."""
+        """All keys: asked at the start, and when something comes that was sealed with a key added since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,41 +67,73 @@ class FileKeyProvider:
 
         Raises:
             FileNotFoundError: with the command that makes one.
+            BrokenKeyring: it holds something else than a keyring.
         """
         if not self.path.exists():
             raise FileNotFoundError(f"no keyring at {self.path}: make one with `amends keyring create {self.path}`")
-        stored = json.loads(self.path.read_text())
-        return Keys(
-            current=stored["current"],
-            sealing={key_id: base64.b64decode(key) for key_id, key in stored["sealing"].items()},
-            index=base64.b64decode(stored["index"]),
-        )
+        try:
+            stored = json.loads(self.path.read_text())
+            keys = Keys(
+                current=stored["current"],
+                sealing={key_id: base64.b64decode(key) for key_id, key in stored["sealing"].items()},
+                index=base64.b64decode(stored["index"]),
+            )
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise BrokenKeyring(
+                f"{self.path} is no keyring ({type(error).__name__}): restore your copy of it"
+            ) from None
+        if keys.current not in keys.sealing:
+            raise BrokenKeyring(f"{self.path}: the current key {keys.current!r} is not among the sealing keys")
+        return keys
+
+    def rotate(self) -> str:
+        """Add a key and make it current, whole and durable or not at all; gives its id.
+
+        Raises:
+            FileNotFoundError, BrokenKeyring: as `keys`.
+        """
+        keys = self.keys()
+        number = 1 + max(int(name[1:]) for name in keys.sealing if re.fullmatch(r"k\d+", name))
+        current = f"k{number}"
+        sealing = keys.sealing | {current: os.urandom(32)}
+        with self._fresh(Keys(current=current, sealing=sealing, index=keys.index)) as file:
+            file.replace(self.path)
+        return current
 
     def create(self) -> None:
         """Make a file with fresh keys, whole and durable or not at all; a file that is there is left as it is."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = {
-            "current": "k1",
-            "sealing": {"k1": base64.b64encode(os.urandom(32)).decode()},
-            "index": base64.b64encode(os.urandom(32)).decode(),
-        }
         if self.path.exists():
             return
-        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, prefix=f".{self.path.name}.") as file:
-            json.dump(fresh, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):
-                os.link(file.name, self.path)
+        fresh = Keys(current="k1", sealing={"k1": os.urandom(32)}, index=os.urandom(32))
+        with self._fresh(fresh) as file, contextlib.suppress(FileExistsError):
+            os.link(file, self.path)
+
+    @contextlib.contextmanager
+    def _fresh(self, keys: Keys) -> Iterator[Path]:
+        """A file beside ours with these keys, safely on the disk; removed afterwards if it is still there."""
+        content = {
+            "current": keys.current,
+            "sealing": {key_id: base64.b64encode(key).decode() for key_id, key in keys.sealing.items()},
+            "index": base64.b64encode(keys.index).decode(),
+        }
+        descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(content, file, indent=1)
+                file.flush()
+                os.fsync(descriptor)
+            yield Path(name)
+        finally:
+            Path(name).unlink(missing_ok=True)
 
 
 class Keyring:
     """Seals, opens and indexes with the keys of a provider."""
 
     def __init__(self, provider: KeyProvider) -> None:
+        self._provider = provider
         keys = provider.keys()
-        if keys.current not in keys.sealing:
-            raise ValueError(f"the current key {keys.current!r} is not among the sealing keys")
         self._current = keys.current
         self._index_key = keys.index
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.sealing.items()}
@@ -102,6 +142,15 @@ class Keyring:
     def load(cls, path: Path) -> Self:
         """The keyring in a file."""
         return cls(FileKeyProvider(path))
+
+    @classmethod
+    def of_service(cls, path: Path) -> Self:
+        """The keyring in a file, or the end of the process with a sentence that says what to do."""
+        try:
+            return cls.load(path)
+        except (OSError, BrokenKeyring) as error:
+            sys.stderr.write(f"AMENDS_KEYRING={path}: {error}\n")
+            sys.exit(EXIT_WRONG_SETTINGS)
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -122,13 +171,18 @@ class Keyring:
         Raises:
             CannotOpen: the key is unknown, or the data was altered or sealed about something else.
         """
-        cipher = self._ciphers.get(sealed.key_id)
+        cipher = self._ciphers.get(sealed.key_id) or self._added_since(sealed.key_id)
         if cipher is None:
             raise CannotOpen(f"the key {sealed.key_id!r} is not in the keyring; known: {', '.join(self._ciphers)}")
         try:
             return cipher.decrypt(sealed.nonce, sealed.ciphertext, about.bytes)
         except InvalidTag:
             raise CannotOpen(f"sealed data about {about} was altered, or belongs to another complaint") from None
+
+    def _added_since(self, key_id: str) -> AESGCM | None:
+        with contextlib.suppress(OSError, BrokenKeyring):  # Then it is as unknown as it was.
+            self._ciphers |= {name: AESGCM(key) for name, key in self._provider.keys().sealing.items()}
+        return self._ciphers.get(key_id)
 
     def rewrap(self, sealed: Sealed, *, about: UUID) -> Sealed:
         """The same under the current key: what rotation does to each stored document."""

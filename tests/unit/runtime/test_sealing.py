@@ -1,6 +1,5 @@
 """Keys: what is sealed opens for its complaint alone."""
 
-import json
 from uuid import uuid4
 
 import pytest
@@ -27,14 +26,33 @@ def test_rotation_keeps_old_keys_opening_and_rewraps_under_the_new(tmp_path, key
     complaint = uuid4()
     sealed = keyring.seal(b"secret", about=complaint)
     path = tmp_path / "keys.json"
-    stored = json.loads(path.read_text())
-    stored["sealing"]["k2"] = stored["sealing"]["k1"][::-1].strip("=")[:43] + "="
-    stored["current"] = "k2"
-    path.write_text(json.dumps(stored))
+    assert FileKeyProvider(path).rotate() == "k2"
+    assert path.stat().st_mode & 0o777 == 0o600
     rotated = Keyring.load(path)
     rewrapped = rotated.rewrap(sealed, about=complaint)
     assert (sealed.key_id, rewrapped.key_id) == ("k1", "k2")
     assert rotated.open(rewrapped, about=complaint) == b"secret"
+
+
+def test_a_key_that_was_added_since_the_start_opens(tmp_path, keyring):
+    """Services read the keys again when they meet a new one, so a rotation needs no order of restarts."""
+    complaint = uuid4()
+    FileKeyProvider(tmp_path / "keys.json").rotate()
+    sealed = Keyring.load(tmp_path / "keys.json").seal(b"secret", about=complaint)
+    assert keyring.open(sealed, about=complaint) == b"secret"
+    unknown = sealed.model_copy(update={"key_id": "k9"})
+    with pytest.raises(CannotOpen, match="known: k1, k2"):
+        keyring.open(unknown, about=complaint)
+
+
+def test_a_service_with_a_broken_keyring_ends_with_a_sentence(tmp_path, capsys):
+    """Not with a traceback: it names the file and what to do, whatever stands in the file."""
+    path = tmp_path / "keys.json"
+    for content in ("", "[]", "{}", '{"current": "k1", "sealing": {}, "index": ""}'):
+        path.write_text(content)
+        with pytest.raises(SystemExit):
+            Keyring.of_service(path)
+        assert f"AMENDS_KEYRING={path}" in capsys.readouterr().err
 
 
 def test_missing_keyring_says_how_to_make_one(tmp_path):
