@@ -112,7 +112,7 @@ class Withdraw(Part):
 
 
 class Close(Part):
-    """The case is done; its claims are released, so that the same matter opens a new ticket."""
+    """The case is done; the same matter opens a new ticket from now on."""
 
     name: Literal["close"] = "close"
 

@@ -135,6 +135,16 @@ class TicketFollowedUp(TicketEvent):
     flags: tuple[RiskFlag, ...] = ()
 
 
+class TicketReopened(TicketEvent):
+    """It was settled, and is to be worked on again: the department stays responsible, no person has it."""
+
+    TYPE: ClassVar[str] = "amends.ticket.reopened"
+
+    before: TicketState
+    received_at: AwareDatetime
+    """When the network got what reopened it; new cycles of clocks are counted from here or from this event."""
+
+
 class TicketSeverityChanged(TicketEvent):
     """The case weighs more or less than before."""
 

@@ -21,8 +21,13 @@ def contact_ref(complaint_id: UUID) -> UUID:
 
 
 def event_id(causation_id: UUID, step: str) -> UUID:
-    """The event that handling `causation_id` (a complaint or command) gives at `step`, e.g. `opened`."""
+    """The event that handling the complaint `causation_id` gives at `step`, e.g. `opened`."""
     return uuid5(causation_id, f"event/{step}")
+
+
+def commanded_event_id(command: UUID, ticket: UUID, step: str) -> UUID:
+    """The event that a command gives on a ticket; the same command id sent to two tickets gives two."""
+    return uuid5(command, f"event/{ticket}/{step}")
 
 
 def command_id(causation_id: UUID, action: str) -> UUID:

@@ -27,6 +27,8 @@ class Topic:
     consumers: tuple[str, ...]
     retention: timedelta | None
     """None keeps messages for ever."""
+    dated_by_broker: bool = False
+    """Whether a record's time is when the broker took it, whatever its producer says."""
 
     @property
     def dead_letters(self) -> str:
@@ -44,6 +46,7 @@ TICKET_EVENTS: Final[tuple[type[events.TicketEvent], ...]] = (
     events.TicketClassified,
     events.TicketAssigned,
     events.TicketFollowedUp,
+    events.TicketReopened,
     events.TicketSeverityChanged,
     events.TicketReviewStarted,
     events.TicketReviewCompleted,
@@ -94,6 +97,7 @@ TICKET_COMMAND: Final = Topic(
     producers=("desk", "router"),
     consumers=("router",),
     retention=timedelta(days=30),
+    dated_by_broker=True,
 )
 TICKET_EVENT: Final = Topic(
     name="ticket-event",

@@ -166,11 +166,15 @@ def _clocks(snapshot: Snapshot, lateness_s_max: float | None) -> Iterator[Differ
         if ticket not in with_clocks:
             yield Difference("no_clock", ticket, "no clock was started for it", settles=True)
     for (ticket, clock), by_cycle in cycles.items():
-        ended = any(e["type"] in ("withdrawn", "closed") for e in snapshot.events.get(ticket, {}).values())
+        # One that is reopened goes on with new cycles; those from before its end have ended.
+        ended = max(
+            (n for n, e in snapshot.events.get(ticket, {}).items() if e["type"] in ("withdrawn", "closed")), default=0
+        )
         for cycle, facts in by_cycle.items():
             types = {fact["type"] for fact in facts}
             last = max(facts, key=lambda fact: (fact["ticket_sequence"], _time(fact["at"])))
-            over = types & {"breached", "met", "stopped_late"} or ended or cycle < max(by_cycle)
+            is_ended = ended >= last["ticket_sequence"]
+            over = types & {"breached", "met", "stopped_late"} or is_ended or cycle < max(by_cycle)
             overdue = last["type"] in RUNNING and last["due_at"] and _time(last["due_at"]) < snapshot.now - _SECOND
             if overdue and not over:
                 says = f"{clock} cycle {cycle} was due at {last['due_at']} and no breach was told"

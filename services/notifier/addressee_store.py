@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError
 
 from schemas.codes import Channel, Clock, Language, Severity, TicketState
 from schemas.sealed import MaskedContact
-from services.notifier.moments import Addressee, Person, Standing
+from services.notifier.moments import Addressee, Owed, Person, Standing
 from services.runtime.mongo import Collection, Database, duplicate_indexes
 
 
@@ -107,6 +107,15 @@ def _ticket_part(who: Addressee) -> dict[str, Any]:
         "category": who.category,
         "severity": int(who.severity),
         "major": who.major,
+        "owed": [
+            {
+                "occasion": str(owed.occasion),
+                "sequence": owed.sequence,
+                "at": owed.at,
+                "person": person_document(owed.person),
+            }
+            for owed in who.owed
+        ],
     }
 
 
@@ -116,6 +125,7 @@ def _fact_part(who: Addressee) -> dict[str, Any]:
         "routing_key": who.routing_key,
         "facts_seen": who.facts_seen,
         "due": {clock.value: at for clock, at in who.due.items()},
+        "promised_by": who.promised_by,
         "withdrawn": [str(fact) for fact in who.withdrawn],
         "held": [list(pair) for pair in who.held],
     }
@@ -135,9 +145,13 @@ def _addressee(id_: str, of_ticket: Mapping[str, Any] | None, of_facts: Mapping[
         who.category = of_ticket["category"]
         who.severity = Severity(of_ticket["severity"])
         who.major = of_ticket["major"]
+        who.owed = [
+            Owed(UUID(d["occasion"]), d["sequence"], d["at"], person_of(d["person"])) for d in of_ticket.get("owed", ())
+        ]
     if of_facts:
         who.facts_seen = of_facts["facts_seen"]
         who.due = {Clock(clock): at for clock, at in of_facts["due"].items()}
+        who.promised_by = of_facts.get("promised_by", 0)
         who.withdrawn = {UUID(fact) for fact in of_facts["withdrawn"]}
         who.held = [(name, json) for name, json in of_facts["held"]]
     who.stored = (who.sequence, who.facts_seen)

@@ -13,7 +13,7 @@ from schemas.events import TicketEvent
 from schemas.message import Message
 from services.notifier.dispatching import Dispatcher
 from services.notifier.means import SERVICE, Alarm, shard_of
-from services.notifier.moments import Addressee, Notice, UnknownTicket, confirmation, fold
+from services.notifier.moments import Addressee, Notice, UnknownTicket, acknowledgements, confirmation, fold
 from services.notifier.policy import NotificationPolicy
 from services.notifier.schedule.now import Now
 from services.runtime.consuming import Received, Refusal
@@ -80,7 +80,7 @@ class Notifier:
         to_confirm = [(w, t) for w, t in changed.values() if w.is_confirmed(policy) and w.ticket_id not in confirmed]
         # First, because whatever else came in the same batch came after.
         notices[:0] = [(confirmation(who, policy), trace) for who, trace in to_confirm]
-        await self._await_promises([(w, t) for w, t in changed.values() if w.awaits_promise(policy)])
+        await self._await_promises([(w, t) for w, t in changed.values() if w.awaits_promise(policy) or w.owed])
         await self._dispatcher.take_in([(_as_it_stands(n, known[n.ticket_id]), trace) for n, trace in notices])
         await self._addressees.save([who for who, _ in changed.values()])
         return refusals
@@ -91,22 +91,28 @@ class Notifier:
         for again in (False, True):
             notes = [UUID(n) for d in dues if bool(d.attempts) is again for n in d.payload.get("notes", ())]
             await self._dispatcher.take_up(notes, again=again)
-        await self._confirm_without_promise({t: c for d in dues for t, c in d.payload.get("tickets", {}).items()})
+        await self._confirm_without_promise(
+            {t: c for d in dues for t, c in d.payload.get("tickets", {}).items()},
+            {t: c for d in dues for t, c in d.payload.get("reopened", {}).items()},
+        )
 
-    async def _confirm_without_promise(self, traces: Mapping[str, str | None]) -> None:
+    async def _confirm_without_promise(
+        self, opened: Mapping[str, str | None], reopened: Mapping[str, str | None]
+    ) -> None:
         """Confirm to those whose clock has still not started, each with the trace of what it was understood by."""
-        tickets = {UUID(ticket) for ticket in traces}
-        owed = await self._addressees.load(
-            tickets - await self._addressees.promised(tickets, self._policy.promise.clock)
-        )
+        tickets = {UUID(ticket) for ticket in opened}
+        tickets -= await self._addressees.promised(tickets, self._policy.promise.clock)
+        known = await self._addressees.load(tickets | {UUID(ticket) for ticket in reopened})
         # If the clock starts after all, the same notice comes again, and is found to be done.
-        await self._dispatcher.take_in(
-            [
-                (confirmation(who, self._policy), traces[str(who.ticket_id)])
-                for who in owed.values()
-                if who.awaits_promise(self._policy)
-            ]
-        )
+        notices = [
+            (confirmation(known[t], self._policy), opened[str(t)])
+            for t in tickets & known.keys()
+            if known[t].awaits_promise(self._policy)
+        ]
+        for ticket, trace in reopened.items():
+            if (who := known.get(UUID(ticket))) is not None:
+                notices += [(notice, trace) for notice in acknowledgements(who, self._policy)]
+        await self._dispatcher.take_in(notices)
 
     def _is_relevant(self, message: Message) -> bool:
         if isinstance(message, TicketEvent):
@@ -124,15 +130,17 @@ class Notifier:
         at who is still waiting costs less than arming and taking back as many deadlines as there are tickets.
         """
         due_at = self._now() + timedelta(seconds=self._policy.promise.wait_s)
-        by_shard: dict[str, dict[str, str | None]] = defaultdict(dict)
+        by_shard: dict[tuple[str, str], dict[str, str | None]] = defaultdict(dict)
         for who, trace in addressees:
-            by_shard[shard_of(who.routing_key, self._partitions)][str(who.ticket_id)] = trace
-        await self._alarm.arm([_promise_deadline(shard, due_at, tickets) for shard, tickets in by_shard.items()])
+            shard = shard_of(who.routing_key, self._partitions)
+            by_shard[shard, "reopened" if who.owed else "tickets"][str(who.ticket_id)] = trace
+        await self._alarm.arm([_promise_deadline(*key, due_at, tickets) for key, tickets in by_shard.items()])
 
 
-def _promise_deadline(shard: str, due_at: datetime, tickets: Mapping[str, str | None]) -> Deadline:
-    named = uuid5(UUID(next(iter(tickets))), "/".join(tickets))
-    return Deadline(id=f"{SERVICE}:promise:{named}", shard=shard, due_at=due_at, payload={"tickets": dict(tickets)})
+def _promise_deadline(shard: str, what: str, due_at: datetime, tickets: Mapping[str, str | None]) -> Deadline:
+    # With the time, because a ticket may be reopened more than once.
+    named = uuid5(UUID(next(iter(tickets))), f"{what}/{due_at.isoformat()}/{'/'.join(tickets)}")
+    return Deadline(id=f"{SERVICE}:promise:{named}", shard=shard, due_at=due_at, payload={what: dict(tickets)})
 
 
 def _as_it_stands(notice: Notice, who: Addressee) -> Notice:

@@ -1,5 +1,8 @@
 """Which event of a ticket, or fact about its clocks, is an occasion to write to the complainant. Pure.
 
+A follow-up of a settled ticket reopens it, and its clocks start again: it is told when the new time is known, in the
+same way.
+
 The confirmation (`received`) says what was understood and when the next answer comes. The first is known with
 `ticket.classified`, which comes in one breath with `ticket.opened`; the second with `sla.started` of the promised
 clock, which the SLA monitor publishes some 50 ms later. So it goes when both are there, whichever comes last, and after
@@ -74,6 +77,17 @@ class Notice:
         object.__setattr__(self, "id", ids.notification_id(self.ticket_id, self.moment, str(self.occasion)))
 
 
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A follow-up that reopens its ticket, to be acknowledged with the time of the clock that starts again."""
+
+    occasion: UUID
+    sequence: int
+    """Of the event; the clock that starts again is started by a later one."""
+    at: datetime
+    person: Person
+
+
 @dataclass(slots=True)
 class Addressee:
     """What the notifier knows of one ticket: the fold of its events, and of the facts about its promises."""
@@ -93,8 +107,11 @@ class Addressee:
     """As in `delay.transit`; empty before it was classified."""
     severity: Severity = Severity.NORMAL
     major: bool = False
+    owed: list[Owed] = field(default_factory=list)
     due: dict[Clock, datetime] = field(default_factory=dict)
     """Of the clocks whose times complainants are told."""
+    promised_by: int = 0
+    """Number of the ticket event that last started the promised clock."""
     withdrawn: set[UUID] = field(default_factory=set)
     """Facts that turned out not to hold."""
     held: list[tuple[str, str]] = field(default_factory=list)
@@ -158,6 +175,25 @@ def confirmation(who: Addressee, policy: NotificationPolicy) -> Notice:
     return _notice(who, Moment.RECEIVED, who.opened_id, who.opened_at, facts)
 
 
+def acknowledgements(who: Addressee, policy: NotificationPolicy) -> list[Notice]:
+    """Of the follow-ups that are owed one; with the promised time where the clock has started again."""
+    notices = []
+    for owed in who.owed:
+        answer_by = who.due.get(policy.promise.clock) if who.promised_by > owed.sequence else None
+        facts = {"category": who.category, "answer_by": answer_by, "reopened": True}
+        notices.append(_notice(who, Moment.FOLLOW_UP_RECEIVED, owed.occasion, owed.at, facts, person=owed.person))
+    return notices
+
+
+def _acknowledged(who: Addressee, policy: NotificationPolicy) -> list[Notice]:
+    """Those whose clock has started again; they are owed nothing any more."""
+    if not who.owed or who.promised_by <= who.owed[-1].sequence:
+        return []
+    notices = acknowledgements(who, policy)
+    who.owed = []
+    return notices
+
+
 def is_withdrawn(notice: Notice, standing: Standing) -> bool:
     """Whether the fact that gave rise to a message turned out not to hold."""
     return notice.withdrawn or notice.occasion in standing.withdrawn
@@ -191,6 +227,9 @@ def _on_fact(who: Addressee, fact: sla.SlaFact, policy: NotificationPolicy) -> l
             notices = _moved(who, fact, fact.due_at, policy)
         if fact.clock in policy.told_clocks or fact.clock is policy.promise.clock:
             who.due[fact.clock] = fact.due_at
+        if fact.clock is policy.promise.clock and isinstance(fact, sla.SlaStarted):
+            who.promised_by = fact.ticket_sequence
+            notices += _acknowledged(who, policy)
     return notices
 
 
@@ -290,11 +329,19 @@ def _followed_up(event: events.TicketFollowedUp, who: Addressee, _policy: Notifi
         time_zone=who.person.time_zone,
         received_at=event.received_at,
     )
-    # The clocks of a ticket that is over have ended: no time may be told that none of them watches.
+    if who.state in _ENDED:
+        who.owed = [*who.owed, Owed(event.event_id, event.sequence, event.occurred_at, person)]
+        return []
+    # A clock that has ended is not told: no time may be named that none of them watches.
     due = who.due.get(Clock.RESOLUTION if who.state in _SETTLED else Clock.FIRST_ANSWER)
-    is_watched = due and due > event.occurred_at and who.state not in _ENDED
-    facts = {"category": who.category, "answer_by": due if is_watched else None}
+    is_watched = due and due > event.occurred_at and not who.owed
+    facts = {"category": who.category, "answer_by": due if is_watched else None, "reopened": False}
     return [_notice(who, Moment.FOLLOW_UP_RECEIVED, event.event_id, event.occurred_at, facts, person=person)]
+
+
+@_on_event.register
+def _reopened(_event: events.TicketReopened, who: Addressee, policy: NotificationPolicy) -> list[Notice]:
+    return _acknowledged(who, policy)
 
 
 @_on_event.register

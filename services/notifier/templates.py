@@ -27,7 +27,7 @@ _ALWAYS: Final = frozenset({"number", "sender", "hotline"})
 FIELDS: Final[Mapping[Moment, frozenset[str]]] = MappingProxyType(
     {
         Moment.RECEIVED: _ALWAYS | {"category", "answer_by", "tone"},
-        Moment.FOLLOW_UP_RECEIVED: _ALWAYS | {"category", "answer_by"},
+        Moment.FOLLOW_UP_RECEIVED: _ALWAYS | {"category", "answer_by", "reopened"},
         Moment.ASKED_FOR_MORE: _ALWAYS | {"what"},
         Moment.IN_PROGRESS: _ALWAYS | {"about", "due_at", "after_wait"},
         Moment.ANSWERED: _ALWAYS | {"remedy", "resolve_by"},

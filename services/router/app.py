@@ -55,7 +55,7 @@ class Foundation:
             on=lambda error: isinstance(error, UNAVAILABLE), attempts=None, timeout=None, wait_initial=0.2, wait_max=2.0
         ):
             with attempt:
-                for store in (ClaimStore, EventStore, ParkedStore, ReservationStore, TicketStore):
+                for store in (EventStore, ParkedStore, ReservationStore, TicketStore):
                     await store(self._database).create_indexes()
                 self._placement.organisation = await DirectoryStore(self._database).current_or_packaged()
                 await self._placement.refresh()
@@ -74,12 +74,12 @@ def router(
     metrics: RouterMetrics,
 ) -> Router:
     """The handlers on the database's stores."""
-    complaints, claims, contacts = ComplaintStore(database), ClaimStore(database), ContactStore(database)
+    complaints, contacts = ComplaintStore(database), ContactStore(database)
     events, tickets, parked = EventStore(database), TicketStore(database), ParkedStore(database)
     return Router(
         complaints=ComplaintHandler(
             fates=complaints,
-            claims=claims,
+            claims=ClaimStore(database),
             contacts=contacts,
             events=events,
             numbers=NumberStore(database),
@@ -95,7 +95,6 @@ def router(
         commands=CommandHandler(fates=complaints, contacts=contacts, events=events, parked=parked, placement=placement),
         publish=publish,
         tickets=tickets,
-        claims=claims,
         reservations=ReservationStore(database),
         parked=parked,
         placement=placement,

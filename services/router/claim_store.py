@@ -1,6 +1,9 @@
-"""Who holds which identity: collection `claims`, `{_id: claim, complaint_id, routing_key, received_at, waybills}`."""
+"""Who holds which identity: collection `claims`, `{_id: claim, complaint_id, routing_key, received_at, waybills}`.
 
-from collections.abc import Iterable, Sequence
+A claim is never let go of: whoever meets one whose ticket is over takes it over.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,10 +21,6 @@ class ClaimStore:
     def __init__(self, database: Database) -> None:
         self._claims = database["claims"]
 
-    async def create_indexes(self) -> None:
-        """For releasing."""
-        await self._claims.create_index("complaint_id")
-
     async def lay(self, claims: Sequence[Held]) -> dict[str, Held]:
         """Lay claims that nobody holds.
 
@@ -37,12 +36,7 @@ class ClaimStore:
         try:
             await self._claims.insert_many([_document(held) for held in claims], ordered=False)
         except BulkWriteError as refusal:
-            taken = [claims[i].claim for i in duplicate_indexes(refusal)]
-            holds |= await self._holders(taken)
-            # Released between the refusal and the question: nobody holds it, so it can be laid after all.
-            gone = [held for held in claims if held.claim.id in {c.id for c in taken} and held.claim.id not in holds]
-            if gone:
-                holds |= await self.lay(gone)
+            holds |= await self._holders([claims[i].claim for i in duplicate_indexes(refusal)])
         return holds
 
     async def take_over(self, claims: Sequence[tuple[Held, UUID]]) -> dict[str, Held]:
@@ -63,15 +57,7 @@ class ClaimStore:
             ],
             ordered=False,
         )
-        holds = await self._holders([held.claim for held, _ in claims])
-        gone = [held for held, _ in claims if held.claim.id not in holds]
-        return holds | (await self.lay(gone) if gone else {})
-
-    async def release(self, complaints: Iterable[UUID]) -> None:
-        """Let go of everything that these complaints hold."""
-        holders = [str(c) for c in complaints]
-        if holders:
-            await self._claims.delete_many({"complaint_id": {"$in": holders}})
+        return await self._holders([held.claim for held, _ in claims])
 
     async def _holders(self, claims: Sequence[Claim]) -> dict[str, Held]:
         kinds = {claim.id: claim.kind for claim in claims}

@@ -80,11 +80,11 @@ class _Run:
                 self.again += [(event, received.traceparent) for event in self.stored[command.command_id]]
                 self.waiting.popleft()
                 continue
-            if wants_assignment(self.ticket, command) and self.assignment is None:
+            if wants_assignment(self.ticket, command, taken_at=received.recorded_at) and self.assignment is None:
                 if not _late_offer(self.ticket, command):
                     return _need(self.ticket, command)
                 self.assignment = _present(self.ticket)
-            events = decide(self.ticket, command, self.assignment)
+            events = decide(self.ticket, command, self.assignment, taken_at=received.recorded_at)
             self.assignment = None
             for event in events:
                 self.ticket = apply(self.ticket, event)

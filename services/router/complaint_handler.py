@@ -3,6 +3,8 @@
 1. It lays its claims one by one in an order that is the same for everybody, and stops at the first that is held.
 2. Its fate, ticket or follow-up, is one insert into `complaints`. If the holder it met has none yet, it is made a
    follow-up of this one: so nobody ever waits for somebody who may be dead.
+   A resolved ticket holds its claims, and the follow-up reopens it; of a ticket that is closed or withdrawn they are
+   taken over. Where that happens too late to be seen here, the follow-up reopens the ticket all the same.
 3. A ticket's opening events are appended in one go; a follow-up goes out as a command with the ticket's key.
 
 There are no circles: a complaint that stopped at a claim holds smaller ones only, so along any chain of follow-ups
@@ -28,11 +30,12 @@ from schemas.sealed import Sealed
 from schemas.topics import TICKET_COMMAND, TICKET_EVENT
 from services.router.claims import Claim, Held, claims_of
 from services.router.fate import Fate
+from services.router.lifecycle import TERMINAL
 from services.router.number import Number, month_of
 from services.router.opening import facts_of, follow_up, opening, subject_of, text_of
 from services.router.placement import Need, Placement
 from services.router.settled import Settled
-from services.router.ticket import TERMINAL, fold
+from services.router.ticket import fold
 from services.runtime.handling import Received, Refusal
 from services.runtime.producing import Outgoing
 from services.runtime.sealing import CannotOpen

@@ -62,5 +62,7 @@ def _counted(
             yield metrics.commands, (event.command, event.why)
         case e.TicketFollowedUp():
             yield metrics.followed_up, (event.channel, event.matched_by)
+        case e.TicketReopened():
+            yield metrics.reopened, (event.before,)
     if (action := _ACTIONS.get(type(event))) is not None:
         yield metrics.commands, (action, "done")

@@ -16,9 +16,10 @@ from schemas.message import Message
 from services.router.assignment import Slot
 from services.router.command_handler import CommandHandler
 from services.router.complaint_handler import ComplaintHandler
+from services.router.lifecycle import SETTLED
 from services.router.placement import Placement
 from services.router.settled import Settled
-from services.router.ticket import SETTLED, TERMINAL, Ticket
+from services.router.ticket import Ticket
 from services.runtime.handling import Received, Refusal
 from services.runtime.producing import Outgoing
 
@@ -31,13 +32,6 @@ class Tickets(Protocol):
 
     async def project(self, tickets: Sequence[Ticket], *, fresh: Iterable[UUID] = ()) -> None:
         """Show tickets."""
-
-
-class Claims(Protocol):
-    """Claims."""
-
-    async def release(self, complaints: Iterable[UUID]) -> None:
-        """Let go of what these complaints hold."""
 
 
 class Reservations(Protocol):
@@ -62,7 +56,6 @@ class Router:
     commands: CommandHandler
     publish: Callable[[Sequence[Outgoing]], Awaitable[None]]
     tickets: Tickets
-    claims: Claims
     reservations: Reservations
     parked: Parked
     placement: Placement
@@ -101,11 +94,13 @@ class Router:
         return settled.refusals
 
     async def _tidy(self, settled: Settled) -> None:
-        """Free what nobody needs any more. A ticket that was opened just now has exactly what it needs."""
+        """Free slots that nobody needs any more. A ticket that was opened just now has exactly what it needs.
+
+        Claims stay: whoever meets those of a ticket that is over takes them over, and one that is reopened has them.
+        """
         tickets = [ticket for ticket in settled.tickets.values() if ticket.id not in settled.fresh]
         holders = {t.id: None if t.state in SETTLED else t.person for t in tickets}
         self.placement.capacity.free(await self.reservations.settle(holders))
-        await self.claims.release(c for t in tickets if t.state in TERMINAL for c in t.complaints)
 
 
 async def _nothing() -> list[Refusal]:

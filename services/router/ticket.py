@@ -1,13 +1,11 @@
-"""The life of a ticket: the fold of its events, and what each command does in each state. Pure.
+"""The life of a ticket: the fold of its events, and the events that each command gives. Pure.
 
-`LEGAL` is the whole table: `LEGAL[command][state]` is the state afterwards; a pair that is not in it is refused.
-A ticket that needs a person's review goes opened -> in_review -> investigating; one that needs none is assigned as it
-opens and is investigated at once.
+Which command is legal in which state says `lifecycle.py`.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
@@ -18,44 +16,14 @@ from schemas import ids
 from schemas.classification import Classification
 from schemas.codes import ActorKind, Channel, Language, RiskFlag, Severity, Source, TicketState
 from schemas.sealed import MaskedContact
+from services.router.lifecycle import EARLIER, OPEN, SETTLED, possible, target
 
 S = TicketState
 
-EARLIER: Final = "earlier"
-"""Target of `resume`: the state that the waiting interrupted."""
-SAME: Final = "same"
-"""The state does not change."""
-
-WAITING: Final = frozenset({S.WAITING_CUSTOMER, S.WAITING_THIRD_PARTY})
-TERMINAL: Final = frozenset({S.CLOSED, S.WITHDRAWN})
-SETTLED: Final = frozenset({S.RESOLVED}) | TERMINAL
-"""Nobody works on it any more: the person's capacity is free."""
-OPEN: Final = frozenset(S) - SETTLED
-
-
-def _in(states: Iterable[TicketState], target: TicketState | str) -> dict[TicketState, TicketState | str]:
-    return dict.fromkeys(states, target)
-
-
-_INTERRUPTIBLE: Final = OPEN - WAITING
-
-LEGAL: Final[Mapping[str, Mapping[TicketState, TicketState | str]]] = MappingProxyType(
-    {
-        "follow_up": _in(S, SAME),
-        "start_review": {S.OPENED: S.IN_REVIEW},
-        "complete_review": {S.IN_REVIEW: S.INVESTIGATING},
-        "assign": {S.OPENED: S.INVESTIGATING} | _in([S.INVESTIGATING, *sorted(WAITING), S.ANSWERED], SAME),
-        "first_action": _in([S.INVESTIGATING, *sorted(WAITING)], SAME),
-        "answer": {S.INVESTIGATING: S.ANSWERED},
-        "resolve": _in([S.INVESTIGATING, S.ANSWERED], S.RESOLVED),
-        "wait_for_customer": _in(_INTERRUPTIBLE, S.WAITING_CUSTOMER),
-        "wait_for_third_party": _in(_INTERRUPTIBLE, S.WAITING_THIRD_PARTY),
-        "resume": _in(WAITING, EARLIER),
-        "change_severity": _in(OPEN, SAME),
-        "withdraw": _in(OPEN, S.WITHDRAWN),
-        "close": {S.RESOLVED: S.CLOSED},
-    },
-)
+AHEAD_MAX: Final = timedelta(minutes=5)
+"""So far the clock of whoever issues a command may go ahead of the broker's, or behind that of the intake."""
+COMPLAINED_AGAIN: Final = "complained_again"
+"""Why a settled ticket was opened again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,26 +89,6 @@ class Ticket:
     def is_open(self) -> bool:
         """Whether somebody still has to work on it."""
         return self.state in OPEN
-
-
-def target(state: TicketState, command: str) -> TicketState | str | None:
-    """The state after a legal command, `SAME`, `EARLIER`, or None when the command is refused in this state."""
-    return LEGAL[command].get(state)
-
-
-def possible(state: TicketState) -> tuple[str, ...]:
-    """The commands that are legal in a state, follow-ups aside: those come from complainants."""
-    return tuple(name for name, legal in LEGAL.items() if state in legal and name != "follow_up")
-
-
-def table() -> str:
-    """The whole table in Markdown: what the documentation shows."""
-    names = list(LEGAL)
-    lines = ["| state | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for state in S:
-        cells = (str(target(state, name) or "refused") for name in names)
-        lines.append(f"| {state.value} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 def fold(events: Iterable[e.TicketEvent]) -> Ticket:
@@ -233,6 +181,9 @@ def _changes(ticket: Ticket, event: e.TicketEvent) -> dict[str, Any]:  # noqa: P
                 "flags": _union(ticket.flags, event.flags),
                 "complaints": (*ticket.complaints, event.complaint_id),
             }
+        case e.TicketReopened():
+            # The department stays responsible. Whoever had it gave the slot back when it was settled.
+            return {"person": None, "needs_review": True, "first_action_taken": False, "earlier": None}
         case e.TicketSeverityChanged():
             return {"severity": event.severity}
         case e.TicketReviewCompleted():
@@ -255,19 +206,17 @@ def _only_repeats(flags: tuple[RiskFlag, ...]) -> tuple[RiskFlag, ...]:
     return tuple(flag for flag in flags if flag is RiskFlag.REPEATED)
 
 
-def wants_assignment(ticket: Ticket, command: c.TicketCommand) -> bool:
+def wants_assignment(ticket: Ticket, command: c.TicketCommand, *, taken_at: datetime) -> bool:
     """Whether deciding the command needs an assignment: it is legal now and gives the ticket to somebody."""
-    return (
-        isinstance(command.action, c.Assign | c.CompleteReview)
-        and target(ticket.state, command.action.name) is not None
-        and _moved_on(ticket, command) is None
-    )
+    return isinstance(command.action, c.Assign | c.CompleteReview) and _refused(ticket, command, taken_at) is None
 
 
 def decide(
     ticket: Ticket,
     command: c.TicketCommand,
     assignment: Assignment | Unassignable | None = None,
+    *,
+    taken_at: datetime,
 ) -> list[e.TicketEvent]:
     """What a command does: its events, or one `command_refused` with the reason and what is possible instead.
 
@@ -275,20 +224,35 @@ def decide(
         ticket: where the ticket stands.
         command: what is asked.
         assignment: who would get it; needed when `wants_assignment`.
+        taken_at: when the broker took the command. No event is dated later, whatever the command says.
 
     Returns:
         The events, numbered on from `ticket.version`. Empty when the router offered a waiting ticket to a department in
         which nobody is free: nothing happened.
     """
-    name = command.action.name
-    after = target(ticket.state, name)
-    story = _Story(ticket, command)
-    why = _moved_on(ticket, command) or (None if after else "illegal_in_state")
+    why = _refused(ticket, command, taken_at)
+    story = _Story(ticket, command, taken_at)
     if why is None:
-        why = _act(story, _resolve(ticket, after), assignment)
-    if why is not None:
-        return [_Story(ticket, command).refusal(why)]
-    return story.events
+        why = _act(story, _resolve(ticket, target(ticket.state, command.action.name)), assignment)
+    return story.events if why is None else [_Story(ticket, command, taken_at).refusal(why)]
+
+
+def _refused(ticket: Ticket, command: c.TicketCommand, taken_at: datetime) -> str | None:
+    """Why the command is refused, whatever it would do."""
+    # A follow-up is a customer's word, dated by the intake: it may have waited, and is never turned away.
+    if not isinstance(command.action, c.FollowUp):
+        if command.issued_at > taken_at + AHEAD_MAX:
+            return "issued_in_future"
+        if command.issued_at < _begun(ticket) - AHEAD_MAX:
+            return "issued_too_early"
+    if command.expected_version is not None and command.expected_version != ticket.version:
+        return "version_moved_on"
+    return None if target(ticket.state, command.action.name) else "illegal_in_state"
+
+
+def _begun(ticket: Ticket) -> datetime:
+    # What came in may be dated a little ahead of its acceptance.
+    return min(ticket.received_at, ticket.opened_at)
 
 
 def _resolve(ticket: Ticket, after: TicketState | str | None) -> TicketState:
@@ -297,17 +261,13 @@ def _resolve(ticket: Ticket, after: TicketState | str | None) -> TicketState:
     return (ticket.earlier or S.INVESTIGATING) if after == EARLIER else ticket.state
 
 
-def _moved_on(ticket: Ticket, command: c.TicketCommand) -> str | None:
-    expected = command.expected_version
-    return "version_moved_on" if expected is not None and expected != ticket.version else None
-
-
 class _Story:
     """The events of one command, one after the other."""
 
-    def __init__(self, ticket: Ticket, command: c.TicketCommand) -> None:
+    def __init__(self, ticket: Ticket, command: c.TicketCommand, taken_at: datetime) -> None:
         self.ticket = ticket
         self.command = command
+        self.at = max(min(command.issued_at, taken_at), _begun(ticket))
         self.events: list[e.TicketEvent] = []
 
     def tell(self, kind: type[e.TicketEvent], state: TicketState, **fields: Any) -> None:
@@ -327,15 +287,14 @@ class _Story:
         command = self.command
         return kind(
             routing_key=self.ticket.routing_key,
-            event_id=ids.event_id(command.command_id, kind.TYPE.rpartition(".")[2]),
+            event_id=ids.commanded_event_id(command.command_id, self.ticket.id, kind.TYPE.rpartition(".")[2]),
             ticket_id=self.ticket.id,
             sequence=self.ticket.version + len(self.events) + 1,
             causation_id=command.command_id,
-            occurred_at=command.issued_at,
+            occurred_at=self.at,
             actor=command.actor,
             state=state,
-            reason=command.reason,
-            **fields,
+            **{"reason": command.reason} | fields,
         )
 
 
@@ -360,7 +319,7 @@ def _act(story: _Story, after: TicketState, assignment: Assignment | Unassignabl
     ticket, action = story.ticket, story.command.action
     match action:
         case c.FollowUp():
-            _follow_up(story, action)
+            _follow_up(story, action, after)
         case c.CompleteReview():
             return _complete_review(story, action, after, assignment)
         case c.Assign():
@@ -377,7 +336,7 @@ def _act(story: _Story, after: TicketState, assignment: Assignment | Unassignabl
     return None
 
 
-def _follow_up(story: _Story, action: c.FollowUp) -> None:
+def _follow_up(story: _Story, action: c.FollowUp, after: TicketState) -> None:
     ticket = story.ticket
     story.tell(
         e.TicketFollowedUp,
@@ -391,9 +350,13 @@ def _follow_up(story: _Story, action: c.FollowUp) -> None:
         repeats=ticket.repeats + 1,
         flags=_union((RiskFlag.REPEATED,), action.flags),
     )
-    if ticket.is_open and ticket.severity < Severity.CRITICAL:
+    if ticket.state in SETTLED:
+        story.tell(
+            e.TicketReopened, after, before=ticket.state, received_at=action.received_at, reason=COMPLAINED_AGAIN
+        )
+    if ticket.severity < Severity.CRITICAL:
         raised = Severity(ticket.severity + 1)
-        story.tell(e.TicketSeverityChanged, ticket.state, before=ticket.severity, severity=raised)
+        story.tell(e.TicketSeverityChanged, after, before=ticket.severity, severity=raised)
 
 
 def _assign(story: _Story, after: TicketState, assignment: Assignment | Unassignable | None) -> str | None:
@@ -402,7 +365,7 @@ def _assign(story: _Story, after: TicketState, assignment: Assignment | Unassign
         return assignment.why
     ticket = story.ticket
     given = (assignment.department, assignment.unit, assignment.person)
-    if given == (ticket.department, ticket.unit, ticket.person):
+    if after is ticket.state and given == (ticket.department, ticket.unit, ticket.person):
         # An offer of the router itself that found nobody free is no news; a person is told that nothing changed.
         return None if story.command.actor.kind is ActorKind.SYSTEM else "unchanged"
     _tell_assigned(story, after, assignment)

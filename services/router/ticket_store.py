@@ -8,7 +8,8 @@ from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError
 
 from schemas.codes import TicketState
-from services.router.ticket import OPEN, Ticket
+from services.router.lifecycle import OPEN
+from services.router.ticket import Ticket
 from services.runtime.mongo import Database, duplicate_indexes
 
 _OPEN: Final = sorted(state.value for state in OPEN)
@@ -65,8 +66,11 @@ class TicketStore:
         return {UUID(d["_id"]): TicketState(d["state"]) async for d in cursor}
 
     async def waiting(self, department: str, *, count_max: int) -> list[dict[str, Any]]:
-        """Open tickets of a department that no person has, the oldest first; of each what offering it needs."""
-        query = {"person": None, "department": department, "state": {"$in": _OPEN}}
+        """Open tickets of a department that no person has, the oldest first; of each what offering it needs.
+
+        One that was reopened waits for its review first.
+        """
+        query = {"person": None, "department": department, "state": {"$in": _OPEN}, "needs_review": False}
         shown = {"routing_key": 1, "version": 1, "unit": 1, "category": 1}
         return await self._tickets.find(query, shown).sort("opened_at", 1).limit(count_max).to_list(None)
 

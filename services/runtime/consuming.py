@@ -296,6 +296,7 @@ class Consumption:
                     offset=record.offset,
                     traceparent=decoded.traceparent,
                     original=original,
+                    recorded_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
                 )
             )
         return received, undecodable

@@ -33,6 +33,8 @@ class Received(Generic[M_co]):
     offset: int
     traceparent: str | None
     original: Original
+    recorded_at: datetime
+    """The record's time: when the broker took it, on topics that the broker dates; else what the producer said."""
 
 
 @dataclass(frozen=True, slots=True)

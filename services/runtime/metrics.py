@@ -64,6 +64,12 @@ class RouterMetrics:
             ["channel", "matched_by"],
             registry=registry,
         )
+        self.reopened = Counter(
+            "amends_router_reopened_total",
+            "Settled tickets that were opened again, by the state they were in.",
+            ["before"],
+            registry=registry,
+        )
         self.review_needed = Counter(
             "amends_router_review_needed_total",
             "Classifications that a person looks at first.",

@@ -70,8 +70,9 @@ async def create_topics_async(settings: RuntimeSettings, topics: Iterable[Topic]
 
 def _wanted(topic: Topic) -> tuple[_Wanted, _Wanted]:
     retention = "-1" if topic.retention is None else str(int(topic.retention.total_seconds() * 1000))
+    dated = {"message.timestamp.type": "LogAppendTime"} if topic.dated_by_broker else {}
     return (
-        _Wanted(topic.name, {"retention.ms": retention, "cleanup.policy": "delete"}),
+        _Wanted(topic.name, {"retention.ms": retention, "cleanup.policy": "delete"} | dated),
         _Wanted(
             topic.dead_letters,
             {

@@ -24,6 +24,7 @@ from schemas.events import (
     TicketEvent,
     TicketFollowedUp,
     TicketOpened,
+    TicketReopened,
     TicketReviewCompleted,
     TicketSeverityChanged,
 )
@@ -152,7 +153,7 @@ class _Run(CycleChanges):
                 self._adjust(cycle, at, names)
         for clock in book.clocks:
             if clock in starting:
-                self.start(clock, at, book)
+                self.start(clock, at, names, book)
         self.pass_until(at)
 
     def _running(self) -> list[Cycle]:
@@ -165,7 +166,8 @@ class _Run(CycleChanges):
         needs_review, department = sla.needs_review, sla.known.department
         if isinstance(event, TicketAssigned):
             department = event.department
-            if (event.department, event.unit) != (sla.known.department, sla.known.unit):
+            moved = (event.department, event.unit) != (sla.known.department, sla.known.unit)
+            if moved or "assigned" not in sla.times:
                 names.add("assigned_to_unit")
         elif isinstance(event, TicketClassified):
             needs_review = event.classification.needs_review
@@ -207,6 +209,12 @@ class _Run(CycleChanges):
             case = case._replace(risk=case.risk | frozenset(event.flags))
         elif isinstance(event, TicketReviewCompleted):
             sla.needs_review = False
+        elif isinstance(event, TicketReopened):
+            # It begins anew: its receipt and opening are these, and the unit that has it is to be given it again.
+            sla.times |= {"received": to_us(event.received_at), "opened": at}
+            sla.times.pop("assigned", None)
+            sla.needs_review = True
+            known = known._replace(person=None)
         elif isinstance(event, TicketAssigned):
             known = Known(at, case, event.department, event.unit, event.person, event.unit_calendar)
         now_known = known._replace(at=sla.seen[-1][0], case=case)

@@ -89,12 +89,17 @@ class CycleChanges:
 
     # Changes
 
-    def start(self, clock: Clock, at: int, book: Rulebook) -> None:
+    def start(self, clock: Clock, at: int, names: set[str], book: Rulebook) -> None:
         """Begin a cycle, when a rule gives the ticket this clock and it may run (again)."""
         sla, rules = self.sla, book.clocks[clock]
         rule = book.rules(sla.known.case).get(clock)
         before = [cycle for cycle in sla.cycles if cycle.clock == clock]
-        if rule is None or (before and not rules.policy.repeats):
+        if rule is None:
+            return
+        restarts = not rules.restarts.isdisjoint(names) and not any(
+            cycle.is_open and cycle.ending is None for cycle in before
+        )
+        if before and not rules.policy.repeats and not restarts:
             return
         counted_from = rules.policy.start.counted_from
         start = sla.times.get(counted_from, at) if counted_from else at

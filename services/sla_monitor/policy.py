@@ -39,7 +39,7 @@ TICKET_EVENTS: Final = frozenset(
         # Types of ticket events.
         *("opened", "classified", "assigned", "followed_up", "severity_changed", "review_started", "review_completed"),
         *("first_action_taken", "answered", "resolved", "customer_awaited", "third_party_awaited", "resumed"),
-        *("withdrawn", "closed"),
+        *("withdrawn", "closed", "reopened"),
         # Derived from them.
         "received",  # when the network got the complaint, which the opening event carries
         "assigned_to_unit",  # an assignment that changes department or unit, not one from person to person
@@ -47,7 +47,7 @@ TICKET_EVENTS: Final = frozenset(
         "waiting_over",  # any event that leaves a waiting state
         # Of parts of a ticket's life that nothing publishes yet; clocks may name them and wait.
         *("appealed", "appeal_decided", "claim_agreed", "claim_paid", "regulator_answered", "platform_acted"),
-        *("reopened", "survey_requested", "survey_answered", "survey_exhausted"),
+        *("survey_requested", "survey_answered", "survey_exhausted"),
     },
 )
 EVENTS: Final = TICKET_EVENTS | frozenset(DELIVERED.values())
@@ -202,6 +202,8 @@ class ClockPolicy(_Section):
     stop: EventNames
     pause: EventNames = ()
     resume: EventNames = ()
+    restart: EventNames = ()
+    """Events that begin a further cycle when the one before has ended, e.g. `reopened`."""
     repeats: bool = False
     """Whether a later start event ends the cycle that is open and begins the next; otherwise it runs once a ticket."""
     calendar: Code

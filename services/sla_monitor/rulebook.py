@@ -42,6 +42,7 @@ class ClockRules:
     clock: Clock
     policy: ClockPolicy
     starts: frozenset[str]
+    restarts: frozenset[str]
     stops: frozenset[str]
     pauses: frozenset[str]
     resumes: frozenset[str]
@@ -174,7 +175,8 @@ def _rules_of(clock: Clock, policy: SlaPolicy) -> ClockRules:
     return ClockRules(
         clock=clock,
         policy=own,
-        starts=frozenset(own.start.at),
+        starts=frozenset((*own.start.at, *own.restart)),
+        restarts=frozenset(own.restart),
         stops=frozenset(own.stop),
         pauses=frozenset(own.pause),
         resumes=frozenset(own.resume),

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -5,9 +7,10 @@ from schemas import commands as c
 from schemas import events as e
 from schemas.codes import Channel, Severity
 from schemas.sealed import MaskedContact
+from services.router.lifecycle import SETTLED, TERMINAL
 from services.router.opening import opening
-from services.router.ticket import TERMINAL, Assignment, Ticket, Unassignable, apply, decide, fold
-from tests.unit.router.examples import AT, NAMES, NOBODY, command, complaint, said
+from services.router.ticket import Assignment, Ticket, Unassignable, apply, fold
+from tests.unit.router.examples import AT, NAMES, NOBODY, command, complaint, decided, said
 
 ACTIONS = st.one_of(
     st.just(
@@ -68,7 +71,7 @@ def run(events: list[e.TicketEvent], steps: list[tuple[c.Action, Assignment | Un
     for number, (action, assignment, age) in enumerate(steps):
         # Nine commands in ten name no version or the right one, the tenth an old one.
         expected = now.version - 1 if age == 0 else None
-        for event in decide(now, command(now, action, str(number), expected_version=expected), assignment):
+        for event in decided(now, command(now, action, str(number), expected_version=expected), assignment):
             now = apply(now, event)
             events.append(event)
     return now
@@ -88,13 +91,16 @@ def test_replay_equals_what_was_kept(steps: list[tuple[c.Action, Assignment, int
 
 
 @given(steps=STEPS, needs_review=st.booleans())
-def test_terminal_stays_terminal(steps: list[tuple[c.Action, Assignment, int]], *, needs_review: bool) -> None:
-    """A ticket that is closed or withdrawn never is anything else again."""
+def test_only_a_follow_up_leads_out_of_a_terminal_state(
+    steps: list[tuple[c.Action, Assignment, int]], *, needs_review: bool
+) -> None:
+    """A ticket that is closed or withdrawn stays so until the complainant comes again."""
     events = opened(needs_review=needs_review)
     run(events, steps)
-    states = [event.state for event in events]
-    ended = [state for state in states if state in TERMINAL]
-    assert not ended or states[states.index(ended[0]) :] == ended
+    for before, after in pairwise(events):
+        assert isinstance(after, e.TicketReopened) == (before.state in SETTLED and after.state not in SETTLED)
+        if before.state in TERMINAL and after.state is not before.state:
+            assert isinstance(before, e.TicketFollowedUp)
 
 
 @given(steps=STEPS)

@@ -150,7 +150,7 @@ class Scene:
 
 def received(messages: Sequence[Message]) -> list[Received[Message]]:
     """As they come from a topic."""
-    return [Received(m, "topic", 0, offset, None, None) for offset, m in enumerate(messages)]  # type: ignore[arg-type]  # handlers do not look at bytes
+    return [Received(m, "topic", 0, offset, None, None, m.ce_time) for offset, m in enumerate(messages)]  # type: ignore[arg-type]  # handlers do not look at bytes
 
 
 class Dying:

@@ -133,3 +133,25 @@ def test_work_under_way_is_told_from_what_waiting_cannot_mend(whole):
     found = differences(whole)
     assert "lost" not in {d.kind for d in found}
     assert "message_twice" in {d.kind for d in found}
+
+
+def reopen_with_a_clock(s, **facts):
+    """Withdrawn, complained about again, and promised again."""
+    s.facts.clear()
+    s.breached.clear()
+    for payload, kind in (event(3, "withdrawn"), event(4, "reopened")):
+        s.add("ticket-event", f"amends.ticket.{kind}.v1", payload)
+        s.stored["t1"][payload["sequence"]] = payload["event_id"]
+    s.tickets["t1"]["version"] = 4
+    s.add("sla-event", "amends.sla.started.v1", fact("started", clock="statutory_user")[0])
+    again = {"fact_id": "f-again", "cycle": 2, "ticket_sequence": 4} | facts
+    s.add("sla-event", "amends.sla.started.v1", fact("started", **again)[0])
+
+
+def test_clocks_of_a_reopened_ticket_are_watched_again(whole):
+    """What its withdrawal ended is over; what started after it must be told when it is missed."""
+    overdue = copy.deepcopy(whole)
+    reopen_with_a_clock(whole, due_at=at(30))
+    assert differences(whole) == []
+    reopen_with_a_clock(overdue)
+    assert [(d.kind, "first_answer cycle 2" in d.says) for d in differences(overdue)] == [("missed_deadline", True)]

@@ -67,7 +67,7 @@ class Scene(World):
 def batch(*messages: Message) -> list[Received[Message]]:
     """Messages as they come from a topic."""
     original = Original(topic="t", partition=0, offset=0, key=None, value=None, headers=[])
-    return [Received(m, "t", 0, n, TRACE, original) for n, m in enumerate(messages)]
+    return [Received(m, "t", 0, n, TRACE, original, m.ce_time) for n, m in enumerate(messages)]
 
 
 def scene(policy: NotificationPolicy) -> Scene:

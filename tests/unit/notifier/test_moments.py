@@ -21,6 +21,7 @@ from services.notifier.moments import (
     Notice,
     Standing,
     UnknownTicket,
+    acknowledgements,
     confirmation,
     fold,
     is_withdrawn,
@@ -28,7 +29,7 @@ from services.notifier.moments import (
 )
 from services.notifier.policy import NotificationPolicy
 from services.notifier.templates import FIELDS
-from tests.unit.notifier.tickets import NOON, TICKET, breached, classified, event, fact, followed_up, opened
+from tests.unit.notifier.tickets import NOON, TICKET, breached, classified, event, fact, followed_up, opened, reopened
 
 DUE = NOON + timedelta(hours=48)
 
@@ -158,7 +159,7 @@ def test_a_follow_up_is_told_to_the_one_who_asked(policy: NotificationPolicy) ->
     assert notice.person.contact_ref == ids.contact_ref(again)
     assert notice.person.complaint_id == again
     assert notice.person.used is Channel.EMAIL
-    assert notice.facts == {"number": "2611-0042175", "category": "damage", "answer_by": DUE}
+    assert notice.facts == {"number": "2611-0042175", "category": "damage", "answer_by": DUE, "reopened": False}
 
 
 @pytest.mark.parametrize(
@@ -280,9 +281,32 @@ def test_what_had_to_wait_is_told_only_if_it_is_still_true(
 
 
 @pytest.mark.parametrize("state", [TicketState.RESOLVED, TicketState.WITHDRAWN, TicketState.CLOSED])
-def test_a_follow_up_of_a_ticket_that_is_over_is_told_no_time(policy: NotificationPolicy, state: TicketState) -> None:
-    """Its clocks have ended: none watches the time that was told once."""
-    later = NOON + timedelta(days=3)
-    before = [opened(), classified(), fact(SlaStarted), fact(SlaStarted, Clock.RESOLUTION, due_at=later)]
-    notice = told(policy, *before, followed_up(3, complaint=uuid4(), state=state))[-1]
-    assert (notice.moment, notice.facts["answer_by"]) == (Moment.FOLLOW_UP_RECEIVED, None)
+@pytest.mark.parametrize("clock_first", [True, False])
+def test_a_follow_up_that_reopens_is_told_the_time_that_is_promised_anew(
+    policy: NotificationPolicy, state: TicketState, *, clock_first: bool
+) -> None:
+    """The clocks of the settled ticket have ended: it waits for the one that starts again, whichever is read first."""
+    due, again = NOON + timedelta(days=9), uuid4()
+    before = [opened(), classified(), fact(SlaStarted, ticket_sequence=1), event(TicketResolved, 3, state)]
+    who = Addressee(TICKET, "w:1")
+    told(policy, *before, who=who)
+    events = [followed_up(4, complaint=again, state=state), reopened(5, before=state)]
+    restarted = fact(SlaStarted, cycle=2, ticket_sequence=5, due_at=due)
+    (notice,) = told(policy, *([restarted, *events] if clock_first else [*events, restarted]), who=who)
+    assert (notice.moment, notice.person.complaint_id) == (Moment.FOLLOW_UP_RECEIVED, again)
+    assert (notice.facts["answer_by"], notice.facts["reopened"]) == (due, True)
+    assert who.owed == []
+
+
+def test_without_the_clock_the_acknowledgement_of_a_reopening_names_no_time(policy: NotificationPolicy) -> None:
+    """The time of the clock that ended is not told, neither to that follow-up nor to the next."""
+    who, resolved = Addressee(TICKET, "w:1"), TicketState.RESOLVED
+    settled = [opened(), classified(), fact(SlaStarted, ticket_sequence=1), event(TicketResolved, 3, resolved)]
+    told(policy, *settled, who=who)
+    assert told(policy, followed_up(4, complaint=uuid4(), state=resolved), reopened(5, before=resolved), who=who) == []
+    (late,) = acknowledgements(who, policy)
+    assert (late.facts["answer_by"], late.facts["reopened"]) == (None, True)
+    (next_one,) = told(policy, followed_up(6, complaint=uuid4(), state=TicketState.OPENED), who=who)
+    assert (next_one.facts["answer_by"], next_one.facts["reopened"]) == (None, False)
+    (same,) = told(policy, fact(SlaStarted, cycle=2, ticket_sequence=5, due_at=NOON + timedelta(days=9)), who=who)
+    assert same.id == late.id

@@ -19,7 +19,7 @@ from schemas.codes import (
     Source,
     TicketState,
 )
-from schemas.events import TicketClassified, TicketEvent, TicketFollowedUp, TicketOpened
+from schemas.events import TicketClassified, TicketEvent, TicketFollowedUp, TicketOpened, TicketReopened
 from schemas.message import Actor
 from schemas.sealed import ContactIndex, MaskedContact
 from schemas.sla import SlaBreached, SlaFact
@@ -97,6 +97,13 @@ def followed_up(sequence: int, *, complaint: UUID, state: TicketState = TicketSt
         masked=MaskedContact(email="w***@example.com"),
         matched_by="waybill",
         repeats=1,
+    )
+
+
+def reopened(sequence: int, *, before: TicketState) -> TicketEvent:
+    """The settled ticket is worked on again."""
+    return event(
+        TicketReopened, sequence, TicketState.OPENED, before=before, received_at=NOON, reason="complained_again"
     )
 
 

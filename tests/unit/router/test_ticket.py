@@ -1,3 +1,6 @@
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from schemas import commands as c
@@ -6,21 +9,17 @@ from schemas.classification import Matter
 from schemas.codes import ActorKind, Category, Channel, RiskFlag, Severity, TicketState
 from schemas.message import Actor
 from schemas.sealed import MaskedContact
+from services.router.lifecycle import LEGAL, SETTLED, TERMINAL, possible, table, target
 from services.router.ticket import (
-    LEGAL,
-    TERMINAL,
     Assignment,
     Ticket,
     Unassignable,
     apply,
     decide,
     fold,
-    possible,
-    table,
-    target,
     wants_assignment,
 )
-from tests.unit.router.examples import AT, NAMES, NOBODY, command, ticket
+from tests.unit.router.examples import AT, NAMES, NOBODY, command, decided, ticket
 
 S = TicketState
 SOMEBODY = Assignment("claims", None, "ann", "office", "by_hand", 2)
@@ -64,7 +63,7 @@ def do(before: Ticket, *names: str, assignment: Assignment | Unassignable = SOME
     """The ticket after commands, each by its name."""
     for number, name in enumerate(names):
         asked = command(before, ACTIONS[name], f"{before.version}-{number}")
-        for event in decide(before, asked, assignment):
+        for event in decided(before, asked, assignment):
             assert not isinstance(event, e.TicketCommandRefused), event
             before = apply(before, event)
     return before
@@ -88,7 +87,7 @@ def test_every_action_of_the_schema_has_its_row() -> None:
 def test_every_pair_is_done_or_refused_with_a_reason(state: TicketState, name: str) -> None:
     """A legal command leads to the table's state; another is refused, with why and with what is possible instead."""
     before = in_state(state)
-    events = decide(before, command(before, ACTIONS[name]), Assignment("finance", None, None, "office", "by_hand", 2))
+    events = decided(before, command(before, ACTIONS[name]), Assignment("finance", None, None, "office", "by_hand", 2))
     after = fold_on(before, events)
     if target(state, name) is None:
         (refused,) = events
@@ -110,10 +109,33 @@ def fold_on(before: Ticket, events: list[e.TicketEvent]) -> Ticket:
 
 
 @pytest.mark.parametrize("state", sorted(TERMINAL))
-def test_terminal_states_have_no_way_out(state: TicketState) -> None:
-    """From closed and withdrawn only follow-ups are legal, and they change no state."""
+def test_nobody_but_the_complainant_takes_a_ticket_out_of_a_terminal_state(state: TicketState) -> None:
+    """From closed and withdrawn no command of ours leads anywhere."""
     assert possible(state) == ()
-    assert do(in_state(state), "follow_up").state is state
+
+
+@pytest.mark.parametrize("state", sorted(SETTLED))
+def test_a_follow_up_of_a_settled_ticket_opens_it_again(state: TicketState) -> None:
+    """Who complains again is worked for again: a review, by the same department, and the case weighs more."""
+    before = in_state(state)
+    events = decided(before, command(before, FOLLOW_UP))
+    assert [type(event) for event in events] == [e.TicketFollowedUp, e.TicketReopened, e.TicketSeverityChanged]
+    assert [event.state for event in events] == [state, S.OPENED, S.OPENED]
+    reopened = events[1]
+    assert isinstance(reopened, e.TicketReopened)
+    assert (reopened.before, reopened.reason, reopened.received_at) == (state, "complained_again", AT)
+    after = fold_on(before, events)
+    assert (after.department, after.unit, after.person) == (before.department, before.unit, None)
+    assert (after.needs_review, after.repeats, after.severity) == (True, 1, Severity.HIGH)
+    again = do(after, "start_review", "complete_review", "answer", "resolve", "close", "follow_up")
+    assert (again.state, again.repeats) == (S.OPENED, 2)
+
+
+def test_a_reopened_ticket_can_be_given_to_whom_it_was_given_before() -> None:
+    """Where a review is not wanted, an assignment as before is news: the ticket is investigated again."""
+    assigned = do(in_state(S.INVESTIGATING), "assign", assignment=NOBODY)
+    again = do(assigned, "resolve", "follow_up", "assign", assignment=NOBODY)
+    assert again.state is S.INVESTIGATING
 
 
 def test_waiting_returns_to_the_state_that_it_interrupted() -> None:
@@ -132,10 +154,10 @@ def test_a_command_based_on_an_older_ticket_is_refused() -> None:
     """With `expected_version` nobody overwrites what he has not seen."""
     now = ticket()
     stale = command(now, c.Answer(), expected_version=now.version - 1)
-    (refused,) = decide(now, stale)
+    (refused,) = decided(now, stale)
     assert isinstance(refused, e.TicketCommandRefused)
     assert refused.why == "version_moved_on"
-    (answered,) = decide(now, command(now, c.Answer(), expected_version=now.version))
+    (answered,) = decided(now, command(now, c.Answer(), expected_version=now.version))
     assert isinstance(answered, e.TicketAnswered)
 
 
@@ -148,18 +170,50 @@ def test_follow_up_raises_severity_of_an_open_ticket_up_to_the_gravest() -> None
     assert RiskFlag.REPEATED in now.flags
 
 
-def test_follow_up_of_a_closed_ticket_counts_and_changes_nothing_else() -> None:
-    """What is over is not raised and not reopened."""
-    closed = in_state(S.CLOSED)
-    events = decide(closed, command(closed, FOLLOW_UP))
-    assert [type(event) for event in events] == [e.TicketFollowedUp]
+@pytest.mark.parametrize(
+    ("issued", "why"), [(timedelta(minutes=5, seconds=1), "issued_in_future"), (timedelta(days=-2), "issued_too_early")]
+)
+def test_a_command_with_an_impossible_time_is_refused(issued: timedelta, why: str) -> None:
+    """Clocks follow the times of events, so no one may date them at will; the refusal is dated possibly."""
+    now = ticket()
+    asked = command(now, c.WaitForCustomer(), issued_at=AT + issued)
+    (refused,) = decide(now, asked, taken_at=AT)
+    assert isinstance(refused, e.TicketCommandRefused)
+    assert (refused.why, refused.occurred_at) == (why, AT)
+
+
+@pytest.mark.parametrize("issued", [timedelta(minutes=5), timedelta(minutes=-5)])
+def test_a_clock_that_is_a_little_off_dates_nothing_ahead_or_before_the_receipt(issued: timedelta) -> None:
+    """Within five minutes the command is done, at a time that was."""
+    now = ticket()
+    (done,) = decide(now, command(now, c.WaitForCustomer(), issued_at=AT + issued), taken_at=AT)
+    assert isinstance(done, e.TicketCustomerAwaited)
+    assert done.occurred_at == AT
+
+
+def test_a_follow_up_is_never_refused_for_its_time() -> None:
+    """It is a customer's word: dated possibly, and linked."""
+    now = ticket()
+    for days in (-400, 400):
+        events = decide(now, command(now, FOLLOW_UP, issued_at=AT + timedelta(days=days)), taken_at=AT)
+        assert isinstance(events[0], e.TicketFollowedUp)
+        assert {event.occurred_at for event in events} == {AT}
+
+
+def test_one_command_id_for_two_tickets_gives_two_identities() -> None:
+    """Whoever numbers commands badly must not make one ticket's event look like another's."""
+    one = ticket()
+    other = replace(one, id=NAMES)
+    asked = command(one, c.Withdraw())
+    (first,), (second,) = decided(one, asked), decided(other, asked.model_copy(update={"ticket_id": other.id}))
+    assert first.event_id != second.event_id
 
 
 def test_review_corrects_what_it_names_and_keeps_the_rest() -> None:
     """The reviewer's word replaces the machine's; a severity that he names is a change of severity."""
     before = in_state(S.IN_REVIEW)
     action = c.CompleteReview(primary=Matter(category=Category.LOSS, sub="at_hub"), severity=Severity.HIGH)
-    events = decide(before, command(before, action), SOMEBODY)
+    events = decided(before, command(before, action), SOMEBODY)
     assert [type(x) for x in events] == [
         e.TicketReviewCompleted,
         e.TicketClassified,
@@ -182,7 +236,7 @@ def test_review_keeps_the_severity_that_follow_ups_raised() -> None:
 def test_review_is_refused_where_the_assignment_cannot_be_made() -> None:
     """An assignment that cannot be made is the reason of the refusal."""
     before = ticket()
-    (refused,) = decide(before, command(before, c.Assign(unit="NET-9")), Unassignable("no_such_unit"))
+    (refused,) = decided(before, command(before, c.Assign(unit="NET-9")), Unassignable("no_such_unit"))
     assert isinstance(refused, e.TicketCommandRefused)
     assert refused.why == "no_such_unit"
 
@@ -190,7 +244,7 @@ def test_review_is_refused_where_the_assignment_cannot_be_made() -> None:
 def test_first_action_counts_once_per_unit() -> None:
     """The second is refused; after a move to another department there is a first one again."""
     acted = do(in_state(S.INVESTIGATING), "first_action")
-    (refused,) = decide(acted, command(acted, c.FirstAction()))
+    (refused,) = decided(acted, command(acted, c.FirstAction()))
     assert isinstance(refused, e.TicketCommandRefused)
     assert refused.why == "already_taken"
     moved = do(acted, "assign", assignment=Assignment("finance", None, None, "office", "by_hand", 2))
@@ -201,23 +255,23 @@ def test_an_offer_that_finds_nobody_is_no_event() -> None:
     """The router offers waiting tickets again and again; only success is told."""
     before = ticket()
     offer = command(before, c.Assign(), actor=Actor(kind=ActorKind.SYSTEM, id="router"))
-    assert wants_assignment(before, offer)
-    assert decide(before, offer, NOBODY) == []
+    assert wants_assignment(before, offer, taken_at=AT)
+    assert decided(before, offer, NOBODY) == []
 
 
 def test_ids_and_times_come_from_the_command() -> None:
     """Deciding again gives equal events, whenever it is done."""
     before = in_state(S.IN_REVIEW)
     asked = command(before, c.CompleteReview(severity=Severity.LOW))
-    assert decide(before, asked, SOMEBODY) == decide(before, asked, SOMEBODY)
-    assert all(event.occurred_at == AT for event in decide(before, asked, SOMEBODY))
-    assert len({event.event_id for event in decide(before, asked, SOMEBODY)}) == 4
+    assert decided(before, asked, SOMEBODY) == decided(before, asked, SOMEBODY)
+    assert all(event.occurred_at == AT for event in decided(before, asked, SOMEBODY))
+    assert len({event.event_id for event in decided(before, asked, SOMEBODY)}) == 4
 
 
 def test_a_history_with_a_gap_is_no_ticket() -> None:
     """A fold refuses what cannot have happened."""
     before = ticket()
-    (answered,) = decide(before, command(before, c.Answer()))
+    (answered,) = decided(before, command(before, c.Answer()))
     with pytest.raises(ValueError, match="cannot follow"):
         apply(apply(before, answered), answered)
     with pytest.raises(ValueError, match="begins with"):
@@ -228,4 +282,4 @@ def test_table_can_be_printed() -> None:
     """One line per state, one column per command."""
     lines = table().splitlines()
     assert len(lines) == len(S) + 2
-    assert "| closed | same | refused |" in table()
+    assert "| closed | opened | refused |" in table()

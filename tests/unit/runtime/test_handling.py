@@ -53,7 +53,15 @@ def no_waiting() -> None:
 def batch(count: int) -> list[Received[Message]]:
     """Messages with offsets from 0."""
     return [
-        Received(Probe(number=n, routing_key=f"k{n % 3}"), "topic", 0, n, None, Original("topic", 0, n, b"k", b"v", []))
+        Received(
+            Probe(number=n, routing_key=f"k{n % 3}"),
+            "topic",
+            0,
+            n,
+            None,
+            Original("topic", 0, n, b"k", b"v", []),
+            datetime(2026, 11, 20, tzinfo=UTC),
+        )
         for n in range(count)
     ]
 

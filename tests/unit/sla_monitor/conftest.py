@@ -29,6 +29,7 @@ from schemas.events import (
     TicketEvent,
     TicketFirstActionTaken,
     TicketOpened,
+    TicketReopened,
     TicketResolved,
     TicketResumed,
     TicketReviewCompleted,
@@ -61,6 +62,7 @@ STATES = {
     TicketAnswered: TicketState.ANSWERED,
     TicketResolved: TicketState.RESOLVED,
     TicketWithdrawn: TicketState.WITHDRAWN,
+    TicketReopened: TicketState.OPENED,
 }
 
 

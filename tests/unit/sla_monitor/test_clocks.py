@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from schemas.codes import Channel, ClockState, Moment, Severity, Source
+from schemas.codes import Channel, ClockState, Moment, Severity, Source, TicketState
 from schemas.events import (
     TicketAnswered,
     TicketCustomerAwaited,
     TicketFirstActionTaken,
+    TicketReopened,
     TicketResolved,
     TicketResumed,
     TicketReviewCompleted,
@@ -16,6 +17,7 @@ from schemas.events import (
     TicketWithdrawn,
 )
 from schemas.sla import SlaBreached, SlaCorrected, SlaEscalated, SlaMet, SlaRetargeted, SlaStoppedLate, SlaWarned
+from services.sla_monitor.calendar import to_us
 from services.sla_monitor.clocks import advance, next_milestone
 from services.sla_monitor.policy import parse_policy, read_policy
 from services.sla_monitor.rulebook import Policies
@@ -246,6 +248,53 @@ def test_pause_that_arrives_late_moves_the_breach(story: Any) -> None:
     second = only([f for f in story.wait(5 * DAY) if f.clock == "resolution"], SlaBreached)
     assert second.breached_at > first.breached_at
     assert second.fact_id != first.fact_id
+
+
+def reopen(story: Any, at: float, *, received: float, before: TicketState = TicketState.RESOLVED) -> list[Any]:
+    """The settled ticket is complained about again."""
+    again: list[Any] = story.then(TicketReopened, at, before=before, received_at=minute(received))
+    return again
+
+
+def test_reopening_promises_anew_what_the_complainant_is_promised(story: Any) -> None:
+    """The clocks that answer to them run a second cycle from the new receipt; statutory ones run once."""
+    story.opening()
+    story.then(TicketResolved, 60)
+    reopen(story, 3 * DAY, received=3 * DAY - 10)
+    running = {(c.clock.value, c.number): c for c in story.sla.cycles if c.is_open and c.number > 1}
+    assert set(running) == {("first_review", 2), ("first_answer", 2), ("resolution", 2)}
+    assert story.cycle("first_answer", 2).due_at == minute(5 * DAY - 10)
+    assert story.cycle("first_review", 2).due_at == minute(4 * DAY - 10)
+    assert story.cycle("resolution", 2).start == to_us(minute(3 * DAY))
+    assert story.cycle("first_answer").state is ClockState.MET
+    story.then(TicketReviewCompleted, 3 * DAY + 5)
+    assert "assigned" not in story.sla.times
+    story.assigned(at=3 * DAY + 5)
+    assert story.cycle("first_review", 2).state is ClockState.MET
+    assert story.cycle("unit_response", 2).start == to_us(minute(3 * DAY + 5))
+    assert story.cycle("resolution", 2).is_open
+    story.then(TicketResolved, 3 * DAY + 60)
+    reopen(story, 4 * DAY, received=4 * DAY)
+    assert {c.clock.value for c in story.sla.cycles if c.number == 3} == {"first_review", "first_answer", "resolution"}
+
+
+def test_a_breach_after_reopening_names_no_person_who_does_not_have_it(story: Any) -> None:
+    """The unit stays responsible; the person gave the ticket back when it was resolved."""
+    story.opening()
+    story.then(TicketResolved, 60)
+    reopen(story, 120, received=120)
+    breach = next(f for f in story.wait(120 + 3 * DAY) if isinstance(f, SlaBreached) and f.cycle == 2)
+    assert (breach.unit, breach.person) == ("HUB-01", None)
+
+
+def test_a_withdrawn_ticket_that_is_reopened_has_clocks_again(story: Any) -> None:
+    """What the withdrawal ended starts again; what started again and still runs is left alone."""
+    story.opening()
+    story.then(TicketWithdrawn, 10)
+    reopen(story, 20, received=20, before=TicketState.WITHDRAWN)
+    reopen(story, 30, received=30, before=TicketState.WITHDRAWN)
+    assert [c.number for c in story.sla.cycles if c.clock == "first_answer"] == [1, 2]
+    assert story.cycle("first_answer", 2).due_at == minute(20 + 2 * DAY)
 
 
 def test_withdrawal_ends_every_clock(story: Any) -> None:

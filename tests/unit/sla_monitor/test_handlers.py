@@ -170,7 +170,7 @@ class Counts:
 def received(message: Message) -> Received[Message]:
     """As it comes from a topic."""
     original = Original(topic="t", partition=PARTITION, offset=0, key=b"", value=b"", headers=[])
-    return Received(message, "t", PARTITION, 0, None, original)
+    return Received(message, "t", PARTITION, 0, None, original, message.ce_time)
 
 
 def _due(deadline: Deadline, attempts: int) -> Due:
