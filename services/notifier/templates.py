@@ -174,6 +174,9 @@ class Templates:
                 fields[field] = value
         if notice.moment is Moment.RECEIVED:
             fields["tone"] = _TONES.get(str(notice.facts["category"]), "sorry")
+        if notice.moment is Moment.FOLLOW_UP_RECEIVED:
+            # One that was kept before there were reopenings does not say.
+            fields.setdefault("reopened", False)
         return fields
 
     def _compile(self, language: Language, moment: Moment, book: _Book) -> _Compiled:

@@ -1,6 +1,6 @@
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,14 @@ from schemas import commands as c
 from schemas.classification import Matter
 from schemas.codes import Category, RiskFlag, TicketState
 from schemas.complaint import ComplaintSubmitted
-from schemas.events import TicketAssigned, TicketCommandRefused, TicketOpened, TicketSeverityChanged
+from schemas.events import (
+    TicketAssigned,
+    TicketCommandRefused,
+    TicketFollowedUp,
+    TicketOpened,
+    TicketReopened,
+    TicketSeverityChanged,
+)
 from schemas.ids import contact_ref, ticket_id
 from schemas.message import Message
 from services.router.handlers import Router
@@ -97,7 +104,7 @@ async def test_a_follow_ups_other_parcel_leads_to_the_ticket_too(scene: Scene) -
 
 @pytest.mark.parametrize("end", ["withdraw", "close"])
 async def test_after_the_end_the_same_opens_a_new_ticket(scene: Scene, end: str) -> None:
-    """Claims are released when the ticket is over, also those that its follow-ups had laid."""
+    """Claims of a ticket that is over are taken over, also those that its follow-ups had laid."""
     router = await scene.router()
     first, again = scene.complaint(waybills=("YT1",)), scene.complaint("More.", waybills=("YT1", "YT2"), phone=OTHER)
     await router.handle(received([first]))
@@ -112,6 +119,60 @@ async def test_after_the_end_the_same_opens_a_new_ticket(scene: Scene, end: str)
     await router.handle(received(late))
     await scene.deliver(router)
     assert {scene.fates()[one.complaint_id][0] for one in late} == {"opened"}
+
+
+async def test_a_complaint_about_a_resolved_ticket_reopens_it(scene: Scene, mongo: Database[dict[str, Any]]) -> None:
+    """It is worked on again and holds its matter: the next complaint follows it up, and opens nothing anew."""
+    router = await scene.router()
+    first = scene.complaint(waybills=("YT1",))
+    await router.handle(received([first]))
+    ticket = ticket_id(first.complaint_id)
+    if scene.events()[ticket][-1].state is TicketState.OPENED:
+        await router.handle(received([scene.command(ticket, a) for a in (c.StartReview(), c.CompleteReview())]))
+    await router.handle(received([scene.command(ticket, c.Resolve())]))
+    for phone in (OTHER, "+8613700137000"):
+        await router.handle(received([scene.complaint("Again.", phone=phone, waybills=("YT1",))]))
+        await scene.deliver(router)
+    kinds = [type(event) for event in scene.events()[ticket]]
+    assert (kinds.count(TicketFollowedUp), kinds.count(TicketReopened)) == (2, 1)
+    shown = mongo["tickets"].find_one({"_id": str(ticket)})
+    assert shown is not None
+    assert (shown["state"], shown["needs_review"], shown["person"]) == ("opened", True, None)
+    assert mongo["reservations"].count_documents({"ticket_id": str(ticket)}) == 0
+    await router.handle(received([scene.command(ticket, a) for a in (c.StartReview(), c.CompleteReview())]))
+    assert scene.events()[ticket][-1].state is TicketState.INVESTIGATING
+
+
+async def test_a_complaint_that_loses_to_a_withdrawal_reopens_the_ticket(scene: Scene) -> None:
+    """It was a follow-up when it was decided: nobody is told so of a case on which nobody works."""
+    router = await scene.router()
+    first, again = scene.complaint(waybills=("YT1",)), scene.complaint("Again.", waybills=("YT1",), phone=OTHER)
+    await router.handle(received([first]))
+    ticket = ticket_id(first.complaint_id)
+    await router.handle(received([again]))
+    await router.handle(received([scene.command(ticket, c.Withdraw())]))
+    await scene.deliver(router)
+    assert [event.state for event in scene.events()[ticket]][-2:] == [TicketState.OPENED, TicketState.OPENED]
+    third = scene.complaint("Again, again.", waybills=("YT1",), phone="+8613700137000")
+    await router.handle(received([third]))
+    await scene.deliver(router)
+    assert scene.fates()[third.complaint_id] == ("followed_up", ticket)
+
+
+async def test_a_command_from_the_future_is_refused_and_again_when_it_is_redelivered(scene: Scene) -> None:
+    """It dates nothing ahead, whoever handles it and how often."""
+    one, other = await scene.router(), await scene.router()
+    accepted = scene.complaint()
+    await one.handle(received([accepted]))
+    ticket = ticket_id(accepted.complaint_id)
+    ahead = scene.command(ticket, c.WaitForCustomer(), issued_at=datetime(9999, 1, 1, tzinfo=UTC))
+    record = [replace(r, recorded_at=AT + timedelta(hours=1)) for r in received([ahead])]
+    for router in (one, other):
+        await router.handle(record)
+    refused = scene.events()[ticket][-1]
+    assert isinstance(refused, TicketCommandRefused)
+    assert (refused.why, refused.occurred_at) == ("issued_in_future", AT + timedelta(hours=1))
+    assert sum(isinstance(event, TicketCommandRefused) for event in scene.events()[ticket]) == 1
 
 
 async def test_the_same_words_after_the_window_open_a_new_ticket(scene: Scene) -> None:

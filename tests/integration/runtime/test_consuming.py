@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from schemas.codec import encode
 from schemas.message import Message
 from services.runtime import consuming
 from services.runtime.consuming import Received, Refusal, by_key
 from services.runtime.dead_letters import reasons
-from tests.integration.runtime.probing import PARTITIONS, Bench, Log, Probe, eventually, probes
+from services.runtime.topics import create_topics_async
+from tests.integration.runtime.probing import PARTITIONS, Bench, Log, Probe, eventually, probe_topic, probes
 
 
 async def test_everything_is_handled_once_and_committed_by_a_graceful_stop(bench: Bench) -> None:
@@ -37,6 +41,24 @@ async def test_messages_of_one_key_arrive_in_order(bench: Bench) -> None:
     for received in by_key(log.received).values():
         numbers = [r.message.number for r in received if isinstance(r.message, Probe)]
         assert numbers == sorted(numbers)
+
+
+async def test_a_topic_that_the_broker_dates_is_dated_by_the_broker(bench: Bench) -> None:
+    """Whatever time a producer gives its record, the handler is told when the broker took it."""
+    topic, log = replace(probe_topic(f"{bench.prefix}dated"), dated_by_broker=True), Log()
+    await create_topics_async(bench.settings(), [topic])
+    began = datetime.now(UTC) - timedelta(seconds=1)
+    producer = AIOKafkaProducer(bootstrap_servers=bench.kafka)
+    await producer.start()
+    encoded = encode(probes(1)[0])
+    try:
+        ahead_ms = int((began + timedelta(days=30_000)).timestamp() * 1000)
+        await producer.send_and_wait(topic.name, encoded.value, headers=encoded.headers, timestamp_ms=ahead_ms)
+    finally:
+        await producer.stop()
+    async with bench.consuming([topic], log):
+        await eventually(lambda: log.received)
+    assert began <= log.received[0].recorded_at <= datetime.now(UTC) + timedelta(seconds=1)
 
 
 async def test_a_poison_message_goes_to_the_dead_letters_and_its_neighbours_are_processed(bench: Bench) -> None:

@@ -23,7 +23,10 @@ BY = NOON + timedelta(hours=48)
 CODES = [str(c.value) for c in Category] + [f"{c.value}.{sub}" for c in Category for sub in SUBCODES[c]]
 FACTS: list[tuple[Moment, dict[str, Any]]] = [
     *((Moment.RECEIVED, {"category": code, "answer_by": by}) for code in CODES for by in (BY, None)),
-    *((Moment.FOLLOW_UP_RECEIVED, {"category": code, "answer_by": by}) for code in (*CODES, "") for by in (BY, None)),
+    *(
+        (Moment.FOLLOW_UP_RECEIVED, {"category": code, "answer_by": by, "reopened": reopened})
+        for code, by, reopened in product((*CODES, ""), (BY, None), (True, False))
+    ),
     *((Moment.ASKED_FOR_MORE, {"what": what}) for what in ("details", "photos", "proof_of_value", "x_unknown", "")),
     *(
         (Moment.IN_PROGRESS, {"about": about, "due_at": BY, "after_wait": wait})
