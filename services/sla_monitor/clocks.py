@@ -9,8 +9,12 @@ Three rules make a replay give the same facts in whatever order the topics are r
   passed, told with who was responsible then.
 - Clocks that a delivery stops hear of it on another topic. While history is read again (`caught_up=False`) their
   steps wait for `due_facts`, when both topics have been read to the end, and name what was so at their instant.
-- A fact's id follows from clock, cycle, type and the instant it is about. A fact that an event of an earlier time
-  overtakes is taken back by `corrected`.
+- A fact's id follows from clock, cycle, type, the instant it is about and the last ticket event before that, so that
+  it stands for what the fact says. What an event of an earlier time overtakes is taken back by `corrected` and passes
+  anew, under another id if it passes again.
+
+An event that is dated before one of a lower sequence counts from that one's time on, except that a clock starts and
+stops at the event's own. At one instant ticket events come first, then deliveries, then steps.
 """
 
 from datetime import datetime
@@ -34,7 +38,7 @@ from services.sla_monitor.calendar import from_us, to_us
 from services.sla_monitor.cycle_changes import CycleChanges
 from services.sla_monitor.policy import DELIVERED, Case
 from services.sla_monitor.rulebook import Policies
-from services.sla_monitor.ticket_sla import OPEN_STATES, Cycle, Known, TicketSla
+from services.sla_monitor.ticket_sla import OPEN_STATES, Cycle, Ending, Known, TicketSla
 
 _WAITING: Final = frozenset({TicketState.WAITING_CUSTOMER, TicketState.WAITING_THIRD_PARTY})
 
@@ -93,7 +97,7 @@ def due_facts(sla: TicketSla, now: datetime, *, policies: Policies) -> Advanced:
 def next_milestone(sla: TicketSla) -> datetime | None:
     """When `due_facts` has something to tell next; in the past when it has something now. None: nothing is running."""
     times = [cycle.next for cycle in sla.cycles if cycle.next is not None]
-    times += [cycle.ending[0] for cycle in sla.cycles if cycle.ending is not None]
+    times += [cycle.ending.at for cycle in sla.cycles if cycle.ending is not None and cycle.is_open]
     if sla.sequence:
         times += [at for at, _ in sla.deliveries]
     return from_us(min(times)) if times else None
@@ -134,27 +138,47 @@ class _Run(CycleChanges):
         """One ticket event, in the order: what lies before it, what it ends, what is so now, what it begins."""
         sla = self.sla
         at = to_us(event.occurred_at)
+        since = max(at, sla.seen[-1][0]) if sla.seen else at
         book = self.policies.at(at)
         if self.caught_up and sla.deliveries:
-            self.play_deliveries(before=at)
-        self.pass_until(at)
+            self.play_deliveries(before=since)
+        self.pass_until(since)
         names = self._names(event)
-        sla.sequence = event.sequence
-        sla.seen.append((max(at, sla.seen[-1][0] if sla.seen else at), event.sequence))
-        self.tell.sequence, self.tell.known = event.sequence, sla.known
         starting = {clock for name in names for clock in book.started_by.get(name, ())}
-        for cycle in self._running():
-            self._end(cycle, at, names, starting)
+        self.tell.sequence, self.tell.known = event.sequence, sla.known
+        reopened = self._rewind(at, since, names, starting)
+        sla.sequence = event.sequence
+        sla.seen.append((since, event.sequence))
+        for cycle in sla.cycles:
+            if cycle.ending is None and (cycle.is_open or cycle.delivered):
+                self._end(cycle, at, names, starting)
         before = sla.known
         self._learn(event, at)
         self.tell.known = sla.known
         if sla.known is not before or not self.policies.halts.isdisjoint(names):
             for cycle in self._running():
-                self._adjust(cycle, at, names)
+                self._adjust(cycle, since, names)
         for clock in book.clocks:
             if clock in starting:
                 self.start(clock, at, names, book)
-        self.pass_until(at)
+        if reopened:
+            self.play_deliveries()
+        self.pass_until(since)
+
+    def _rewind(self, at: int, since: int, names: set[str], starting: set[Clock]) -> bool:
+        """Undo what was told too early of what lies after the event; whether deliveries are to be played again."""
+        again = []
+        for found in self.sla.cycles:
+            cycle = found
+            if cycle.delivered is not None and cycle.stopped is not None:
+                until = at if cycle.ending is None and self._result(cycle, names, starting) else since
+                if cycle.stopped >= until:
+                    again.append((cycle.stopped, cycle.delivered))
+                    cycle = self.reopen(cycle, until)
+            if cycle.is_open:
+                self.rewind(cycle, since)
+        self.sla.deliveries = tuple(sorted({*self.sla.deliveries, *again}))
+        return bool(again) and self.caught_up
 
     def _running(self) -> list[Cycle]:
         return [cycle for cycle in self.sla.cycles if cycle.state in OPEN_STATES and cycle.ending is None]
@@ -243,27 +267,32 @@ class _Run(CycleChanges):
                 kept.append((at, name))
                 continue
             for stopped in self.stopped_by(name, at):
-                if stopped.ending is not None and stopped.ending[0] < at:
+                if stopped.ending is not None and stopped.ending.at <= at:
                     continue
-                self._finish(stopped if stopped.is_open else self.reopen(stopped, at), at, ClockState.MET)
+                cycle = self.own(stopped)
+                if not cycle.is_open:
+                    is_late = cycle.breached is not None and cycle.breached < at
+                    self.reopen(cycle, at, ClockState.STOPPED_LATE if is_late else ClockState.MET)
+                self._pass_before(cycle, at)
+                self.tell.sequence, self.tell.known = self.sla.sequence_at(at), self.sla.known_at(at)
+                self.close(cycle, at, ClockState.MET)
+                cycle.delivered = name
         self.sla.deliveries = tuple(kept)
 
     def settle(self) -> None:
         """End what ticket events have ended while deliveries were still to be read."""
-        for cycle in self.sla.cycles:
-            if cycle.ending is not None:
-                at, is_cancelled = cycle.ending
-                self._finish(cycle, at, ClockState.CANCELLED if is_cancelled else ClockState.MET)
+        for ended in self.sla.cycles:
+            if ended.ending is not None and ended.is_open:
+                at, is_cancelled, sequence, known = ended.ending
+                cycle = self.own(ended)
+                self._pass_before(cycle, at)
+                self.tell.sequence, self.tell.known = sequence, self.sla.history[known]
+                self.close(cycle, at, ClockState.CANCELLED if is_cancelled else ClockState.MET)
 
-    def _finish(self, cycle: Cycle, at: int, result: ClockState) -> None:
-        """Close a cycle at an instant that may lie before the last event."""
-        cycle = self.own(cycle)
-        cycle.ending = None
+    def _pass_before(self, cycle: Cycle, at: int) -> None:
+        """Let the steps of one cycle pass that lie before an instant, which may itself lie before the last event."""
         while cycle.next is not None and cycle.next < at:
             self.pass_step(cycle)
-        # A ticket event of that very instant came after what was known before it.
-        self.tell.sequence, self.tell.known = self.sla.sequence_at(at), self.sla.known_at(at)
-        self.close(cycle, at, result)
 
     # Steps
 
@@ -287,22 +316,28 @@ class _Run(CycleChanges):
         elif cycle.paused is not None and not rules.resumes.isdisjoint(names):
             self.resume(cycle, at)
 
-    def _end(self, cycle: Cycle, at: int, names: set[str], starting: set[Clock]) -> None:
-        """End it when the event says so: now, or later when a delivery of an earlier time may still turn up."""
+    def _result(self, cycle: Cycle, names: set[str], starting: set[Clock]) -> ClockState | None:
+        """How the event ends a cycle, if it does."""
         book = self.book(cycle)
         rules = book.clocks[cycle.clock]
         is_cancelled = not book.cancels.isdisjoint(names)
-        is_replaced = cycle.clock in starting and rules.policy.repeats
         if not is_cancelled and not rules.stops.isdisjoint(names):
-            result = ClockState.MET
-        elif is_cancelled or is_replaced:
-            result = ClockState.CANCELLED
-        else:
+            return ClockState.MET
+        is_replaced = cycle.clock in starting and rules.policy.repeats
+        return ClockState.CANCELLED if is_cancelled or is_replaced else None
+
+    def _end(self, cycle: Cycle, at: int, names: set[str], starting: set[Clock]) -> None:
+        """End it when the event says so: now, or later when a delivery of an earlier time may still turn up."""
+        result = self._result(cycle, names, starting)
+        if result is None:
             return
-        if rules.is_stopped_elsewhere and not self.caught_up:
-            self.own(cycle).ending = (at, result is ClockState.CANCELLED)
-        else:
-            self.close(cycle, at, result)
+        if self.rules(cycle).is_stopped_elsewhere:
+            cycle = self.own(cycle)
+            is_cancelled = result is ClockState.CANCELLED
+            cycle.ending = Ending(at, is_cancelled, self.sla.sequence, len(self.sla.history) - 1)
+            if cycle.delivered or not self.caught_up:
+                return
+        self.close(cycle, at, result)
 
     def result(self) -> Advanced:
         """What has become of it."""

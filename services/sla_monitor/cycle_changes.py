@@ -43,29 +43,38 @@ class CycleChanges:
         if cycle.step == rules.breach_step:
             cycle.breached = at
             cycle.state = ClockState.BREACHED
-        cycle.step += 1
-        cycle.next = self._next(cycle)
         # A limit that was moved into the past is reached when it is moved.
         since = max(at, cycle.changed)
+        cycle.told = (*cycle.told, sla.sequence_at(since))
+        cycle.next = self._next(cycle)
         sequence, known = self.tell.sequence, self.tell.known
         self.tell.sequence, self.tell.known = sla.sequence_at(since), sla.known_at(since)
         level = None if step.is_warning else self.book(cycle).level(self.tell.known.case, step.rung)
         self.tell.passed(cycle, step, at, level=level)
         self.tell.sequence, self.tell.known = sequence, known
 
-    def take_back(self, cycle: Cycle, at: int, result: ClockState, *, at_once: bool) -> None:
-        """Undo the steps after `at` (`at_once`: and at it), which an event that came late has overtaken."""
+    def rewind(self, cycle: Cycle, at: int) -> None:
+        """Undo the steps at `at` and after it, for an event of then: they pass anew, in the light of it."""
+        if cycle.told and max(self._reached(cycle, cycle.step - 1), cycle.changed) >= at:
+            cycle = self.own(cycle)
+            self._take_back(cycle, at, None, changed=cycle.changed)
+            self._schedule(cycle)
+
+    def _take_back(self, cycle: Cycle, at: int, result: ClockState | None, *, changed: int = 0) -> None:
+        """Undo the steps at `at` and after it, which an event that came late has overtaken.
+
+        None has passed before `changed`. `result` is what holds instead; None: the cycle goes on.
+        """
         rules = self.rules(cycle)
-        while cycle.step > 0:
-            step = rules.steps[cycle.step - 1]
-            reached = self._reached(cycle, cycle.step - 1)
-            if reached < at or (reached == at and not at_once) or (step.is_warning and reached <= cycle.changed):
+        while cycle.told and cycle.told[-1]:
+            step, reached = rules.steps[cycle.step - 1], self._reached(cycle, cycle.step - 1)
+            if max(reached, changed) < at:
                 return
-            cycle.step -= 1
+            told_by, cycle.told = cycle.told[-1], cycle.told[:-1]
             if cycle.step == rules.breach_step:
                 cycle.breached = None
                 cycle.state = ClockState.RUNNING if cycle.paused is None else ClockState.PAUSED
-            self.tell.corrected(cycle, self.tell.step_id(cycle, step, reached), at, result)
+            self.tell.corrected(cycle, self.tell.step_id(cycle, step, reached, told_by), at, result or cycle.state)
 
     def _schedule(self, cycle: Cycle) -> None:
         """Set due time and next step from target, calendar and pauses."""
@@ -134,15 +143,14 @@ class CycleChanges:
         cycle = self.own(cycle)
         target = book.target_us(rule.target, book.calendar(name), cycle.start)
         if target != cycle.target or name != cycle.calendar:
-            self.take_back(cycle, at, cycle.state, at_once=False)
             if cycle.breached is not None:
                 return cycle
             due_before = cycle.due
             cycle.target, cycle.calendar, cycle.rule = target, name, rule.name
-            cycle.changed, cycle.step = max(at, cycle.start), 0
+            cycle.changed, cycle.told = max(at, cycle.start), ()
             steps = self.rules(cycle).steps
             while steps[cycle.step].is_warning and (reached := self._next(cycle)) is not None and reached <= at:
-                cycle.step += 1
+                cycle.told = (*cycle.told, 0)
             self._schedule(cycle)
             self.tell.retargeted(cycle, at, due_before=due_before)
         cycle.rule = rule.name
@@ -152,7 +160,6 @@ class CycleChanges:
         """Let it stand still, after what lies before has passed."""
         cycle = self.own(cycle)
         at = max(at, cycle.start, cycle.changed)
-        self.take_back(cycle, at, ClockState.PAUSED, at_once=False)
         while cycle.next is not None and cycle.next <= at:
             self.pass_step(cycle)
         cycle.paused = cycle.changed = at
@@ -177,7 +184,7 @@ class CycleChanges:
     def close(self, cycle: Cycle, at: int, result: ClockState) -> None:
         """End it as met or cancelled; one that has breached by then has stopped late, whatever ended it."""
         cycle = self.own(cycle)
-        self.take_back(cycle, at, result, at_once=True)
+        self._take_back(cycle, at, result)
         elapsed = self._elapsed(cycle, at)
         if cycle.breached is not None:
             result = ClockState.STOPPED_LATE
@@ -188,13 +195,17 @@ class CycleChanges:
             self.tell.cancelled(cycle, at)
         cycle.state, cycle.stopped, cycle.next, cycle.paused = result, at, None, None
 
-    def reopen(self, ended: Cycle, at: int) -> Cycle:
-        """Take back how a cycle ended, for a stop of an earlier time that has come to light; gives the open cycle."""
+    def reopen(self, ended: Cycle, at: int, result: ClockState | None = None) -> Cycle:
+        """Take back how a cycle ended, for something of an earlier time that has come to light; gives the open cycle.
+
+        `result` is what holds instead; None: the cycle goes on.
+        """
         cycle = self.own(ended)
-        is_late = cycle.breached is not None and cycle.breached < at
-        self.tell.corrected(cycle, self.tell.end_id(cycle), at, ClockState.STOPPED_LATE if is_late else ClockState.MET)
+        ended_by = self.tell.end_id(cycle)
         cycle.state = ClockState.RUNNING if cycle.breached is None else ClockState.BREACHED
-        cycle.stopped = None
+        self.tell.corrected(cycle, ended_by, at, result or cycle.state)
+        cycle.stopped = cycle.delivered = None
+        self._schedule(cycle)
         return cycle
 
     def _elapsed(self, cycle: Cycle, at: int) -> int:

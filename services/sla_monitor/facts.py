@@ -63,7 +63,7 @@ class FactWriter:
 
     def passed(self, cycle: Cycle, step: Step, at: int, *, level: str | None) -> None:
         """The cycle was warned about, breached or escalated; a warning has no level."""
-        seen = self._common(cycle, self.step_id(cycle, step, at), at)
+        seen = self._common(cycle, self.step_id(cycle, step, at, self.sequence), at)
         seen |= self._accountable(round(cycle.target * step.share))
         if step.is_warning:
             self.written.append(SlaWarned(**seen, share=step.share))
@@ -75,12 +75,13 @@ class FactWriter:
 
     def met(self, cycle: Cycle, at: int, *, elapsed: int) -> None:
         """The cycle stopped in time."""
-        common = self._common(cycle, self._id(cycle, "met", str(at)), at)
+        common = self._common(cycle, self._id(cycle, "met", f"{at}#{self.sequence}"), at)
         self.written.append(SlaMet(**common, elapsed_s=elapsed / US_PER_S))
 
     def stopped_late(self, cycle: Cycle, at: int, *, elapsed: int) -> None:
         """The cycle stopped after its breach."""
-        seen = self._common(cycle, self._id(cycle, "stopped_late", str(at)), at) | self._accountable(elapsed)
+        fact_id = self._id(cycle, "stopped_late", f"{at}#{self.sequence}")
+        seen = self._common(cycle, fact_id, at) | self._accountable(elapsed)
         self.written.append(SlaStoppedLate(**seen, late_s=max(0, elapsed - cycle.target) / US_PER_S))
 
     def cancelled(self, cycle: Cycle, at: int) -> None:
@@ -96,12 +97,20 @@ class FactWriter:
         """Of the fact that told how the cycle ended."""
         if cycle.state is ClockState.CANCELLED:
             return self._correction_id(cycle, self._id(cycle, "started"))
-        return self._id(cycle, "met" if cycle.state is ClockState.MET else "stopped_late", str(cycle.stopped))
+        assert cycle.stopped is not None
+        by_event = cycle.ending.sequence if cycle.ending and not cycle.delivered else None
+        sequence = by_event or self.sla.sequence_at(cycle.stopped)
+        kind = "met" if cycle.state is ClockState.MET else "stopped_late"
+        return self._id(cycle, kind, f"{cycle.stopped}#{sequence}")
 
-    def step_id(self, cycle: Cycle, step: Step, at: int) -> UUID:
-        """With the instant in it: after a change of target the same share is reached a second time."""
+    def step_id(self, cycle: Cycle, step: Step, at: int, sequence: int) -> UUID:
+        """With the instant in it: after a change of target the same share is reached a second time.
+
+        And with the last ticket event before it, on which all depends that the fact reports: one that is told again
+        because an event of before it came late is another fact.
+        """
         kind = "warned" if step.is_warning else "breached" if step.rung == 0 else "escalated"
-        return self._id(cycle, kind, f"{step.share}@{at}")
+        return self._id(cycle, kind, f"{step.share}@{at}#{sequence}")
 
     def _severity(self) -> Severity:
         return self.known.case.severity or Severity.NORMAL

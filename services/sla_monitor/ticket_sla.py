@@ -33,6 +33,17 @@ class Known(NamedTuple):
 _NOTHING_KNOWN: Final = Known(0)
 
 
+class Ending(NamedTuple):
+    """How the ticket's events ended a cycle."""
+
+    at: int
+    is_cancelled: bool
+    sequence: int
+    """Of the event."""
+    known: int
+    """What was so before it, as a place in the history."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Cycle:
     """One run of one clock, from a start to its stop."""
@@ -50,16 +61,23 @@ class Cycle:
     """None while paused."""
     next: int | None
     """When the next warning, breach or escalation is reached; None while paused, after the last, and when stopped."""
-    step: int = 0
-    """How many of the policy's steps have passed."""
+    told: tuple[int, ...] = ()
+    """The ticket event that each of the policy's steps named when it passed; 0 for one that was left out."""
     changed: int = 0
     """When the target, calendar or a pause last changed; warnings before that were counted by the old ones."""
     pauses: tuple[tuple[int, int], ...] = ()
     paused: int | None = None
     breached: int | None = None
     stopped: int | None = None
-    ending: tuple[int, bool] | None = None
-    """When a ticket event ended it, and whether without a result, while an earlier delivery may still turn up."""
+    ending: Ending | None = None
+    """Of a clock that deliveries stop, too: kept until, and after, no earlier one can turn up."""
+    delivered: str | None = None
+    """The delivery that stopped it."""
+
+    @property
+    def step(self) -> int:
+        """How many of the policy's steps have passed."""
+        return len(self.told)
 
     @property
     def is_open(self) -> bool:
@@ -84,13 +102,14 @@ class Cycle:
             calendar=self.calendar,
             due=self.due,
             next=self.next,
-            step=self.step,
+            told=self.told,
             changed=self.changed,
             pauses=self.pauses,
             paused=self.paused,
             breached=self.breached,
             stopped=self.stopped,
             ending=self.ending,
+            delivered=self.delivered,
         )
 
     def to_doc(self) -> dict[str, Any]:
@@ -106,12 +125,10 @@ class Cycle:
             "calendar": self.calendar,
             "changed": self.changed,
         }
-        for name in ("due", "next", "step", "paused", "breached", "stopped"):
+        for name in ("due", "next", "told", "paused", "breached", "stopped", "ending", "delivered"):
             value = getattr(self, name)
             if value:
                 doc[name] = value
-        if self.ending:
-            doc["ending"] = list(self.ending)
         if self.pauses:
             doc["pauses"] = [list(pause) for pause in self.pauses]
         return doc
@@ -131,11 +148,12 @@ class Cycle:
             changed=doc["changed"],
             due=doc.get("due"),
             next=doc.get("next"),
-            step=doc.get("step", 0),
+            told=tuple(doc.get("told", ())),
             paused=doc.get("paused"),
             breached=doc.get("breached"),
             stopped=doc.get("stopped"),
-            ending=tuple(doc["ending"]) if "ending" in doc else None,
+            ending=Ending(*doc["ending"]) if "ending" in doc else None,
+            delivered=doc.get("delivered"),
             pauses=tuple((begin, end) for begin, end in doc.get("pauses", ())),
         )
 

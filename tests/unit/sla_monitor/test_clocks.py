@@ -7,6 +7,7 @@ import pytest
 from schemas.codes import Channel, ClockState, Moment, Severity, Source, TicketState
 from schemas.events import (
     TicketAnswered,
+    TicketAssigned,
     TicketCustomerAwaited,
     TicketFirstActionTaken,
     TicketReopened,
@@ -295,6 +296,20 @@ def test_a_withdrawn_ticket_that_is_reopened_has_clocks_again(story: Any) -> Non
     reopen(story, 30, received=30, before=TicketState.WITHDRAWN)
     assert [c.number for c in story.sla.cycles if c.clock == "first_answer"] == [1, 2]
     assert story.cycle("first_answer", 2).due_at == minute(20 + 2 * DAY)
+
+
+def test_assignment_that_arrives_after_a_breach_it_lies_before_moves_it(story: Any) -> None:
+    """A breach that named a unit too early is taken back and told again with who was responsible, under another id."""
+    story.opening()
+    first = only([f for f in story.wait(20) if f.clock == "acknowledge"], SlaBreached)
+    late = story.event(
+        TicketAssigned, 14, department="hubs", unit="HUB-02", person="p2", unit_calendar="centre", rule="r"
+    )
+    assert first.fact_id in {f.corrects for f in story.apply(late, now=21) if isinstance(f, SlaCorrected)}
+    second = only([f for f in story.wait(21) if f.clock == "acknowledge"], SlaBreached)
+    assert (second.unit, second.ticket_sequence, second.breached_at) == ("HUB-02", 4, first.breached_at)
+    assert (first.unit, first.ticket_sequence) == ("HUB-01", 3)
+    assert second.fact_id != first.fact_id
 
 
 def test_withdrawal_ends_every_clock(story: Any) -> None:
