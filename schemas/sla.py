@@ -34,7 +34,7 @@ class SlaFact(Message):
 
     @property
     def ce_id(self) -> UUID:
-        """Identity of the fact; the same in every replay."""
+        """Identity of the fact; the same in every replay, and another one when the fact is told anew with changes."""
         return self.fact_id
 
     @property
@@ -142,6 +142,6 @@ class SlaCorrected(SlaFact):
     TYPE: ClassVar[str] = "amends.sla.corrected"
 
     corrects: UUID
-    """The fact that is taken back."""
+    """The fact that is taken back. What holds instead may follow as a new fact with an id of its own."""
     result: ClockState
     """What holds instead."""

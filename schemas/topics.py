@@ -117,7 +117,9 @@ SLA_EVENT: Final = Topic(
 )
 SLA_BREACHED: Final = Topic(
     name="sla-breached",
-    about="Breaches alone, for settlement, penalties, BI and the regulator gateway.",
+    about="Breaches alone, for settlement, penalties, BI and the regulator gateway. A breach that does not hold"
+    " after all is taken back by a `corrected` on `sla-event`, whose `corrects` is the breach's `fact_id`: follow both"
+    " to keep what stands.",
     messages=(sla.SlaBreached,),
     producers=("sla_monitor",),
     consumers=("downstream",),

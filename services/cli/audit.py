@@ -191,16 +191,23 @@ def _breaches(snapshot: Snapshot, lateness_s_max: float | None) -> Iterator[Diff
     for fact_id in snapshot.breached.keys() - told.keys():
         yield Difference("breach_untold", fact_id, "on sla-breached and not on sla-event", settles=True)
     for fact_id, fact in told.items():
-        late_s = lateness_s(fact)
-        if late_s < 0:
-            yield Difference("breach_early", fact_id, f"{fact['clock']} was told {-late_s:.3f} s before its time")
+        late_s = lateness_s(fact, snapshot)
+        if _time(fact["detected_at"]) < _time(fact["breached_at"]):
+            yield Difference("breach_early", fact_id, f"{fact['clock']} was told before its time")
         elif lateness_s_max is not None and late_s > lateness_s_max:
             yield Difference("breach_late", fact_id, f"{fact['clock']} was told {late_s:.3f} s after its time")
 
 
-def lateness_s(breach: Mapping[str, Any]) -> float:
-    """Seconds from the due time to the moment a worker saw it."""
-    return (_time(breach["detected_at"]) - _time(breach["breached_at"])).total_seconds()
+def lateness_s(breach: Mapping[str, Any], snapshot: Snapshot) -> float:
+    """Seconds from the due time to the moment a worker saw it.
+
+    From the ticket event that it names, where that came later than the due time: of a complaint that was received long
+    before it was submitted, or whose limit was moved into the past, nobody could have seen it before.
+    """
+    since = _time(breach["breached_at"])
+    if event := snapshot.events.get(breach["ticket_id"], {}).get(breach["ticket_sequence"]):
+        since = max(since, _time(event["occurred_at"]))
+    return (_time(breach["detected_at"]) - since).total_seconds()
 
 
 def _notifications(snapshot: Snapshot) -> Iterator[Difference]:
@@ -246,7 +253,7 @@ def settled(found: Iterable[Difference]) -> bool:
 def summary(snapshot: Snapshot, found: Sequence[Difference]) -> dict[str, Any]:
     """Counts of everything, for people and programs."""
     breaches = [fact for fact in snapshot.facts.values() if fact["type"] == "breached"]
-    late = sorted(lateness_s(fact) for fact in breaches)
+    late = sorted(lateness_s(fact, snapshot) for fact in breaches)
     every = [event for events in snapshot.events.values() for event in events.values()]
     outcomes = Counter(verb for told in snapshot.notified.values() for verb in told)
     return {

@@ -166,7 +166,7 @@ class DeadlineMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.lateness = Histogram(
             "amends_deadline_lateness_seconds",
-            "From the due time of a deadline to the end of its handling.",
+            "From the due time of a deadline, or its arming when that was later, to the end of its handling.",
             buckets=LATENESS_S,
             registry=registry,
         )

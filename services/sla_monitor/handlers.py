@@ -234,11 +234,13 @@ class SlaMonitor:
     async def _arm(
         self, saved: Sequence[Change], standing: Mapping[UUID, tuple[Stored, str]], over: Sequence[str]
     ) -> None:
-        wanted = [(c.sla, c.armed, c.shard) for c in saved if c.is_to_arm]
-        wanted += [(stored.sla, stored.armed, shard) for stored, shard in standing.values()]
+        now = to_us(self._now())
+        # What was due before its cause reached us is late from now on only. What is armed again keeps its time.
+        wanted = [(c.sla, c.armed, c.shard, now if _is_new(c) else 0) for c in saved if c.is_to_arm]
+        wanted += [(stored.sla, stored.armed, shard, 0) for stored, shard in standing.values()]
         deadlines = [
-            Deadline(_deadline_id(sla, armed), shard, from_us(armed.at), revision=armed.revision)
-            for sla, armed, shard in wanted
+            Deadline(_deadline_id(sla, armed), shard, from_us(max(armed.at, since)), revision=armed.revision)
+            for sla, armed, shard, since in wanted
             if armed is not None
         ]
         if deadlines:
@@ -270,6 +272,10 @@ def _change(
     elif armed is None or to_us(wanted) < armed.at:
         armed, is_to_arm = Armed(to_us(wanted), next_revision(before)), True
     return Change(sla=sla, before=before, armed=armed, shard=shard, told=tuple(told), is_to_arm=is_to_arm)
+
+
+def _is_new(change: Change) -> bool:
+    return change.armed is not None and change.armed.revision == change.revision
 
 
 def _deadline_id(sla: TicketSla, armed: Armed) -> str:

@@ -77,9 +77,11 @@ class System:
     def late(self, snapshot: Snapshot, *, than_s: float) -> list[str]:
         """Breaches that were told later than this although something could have told them, each as a sentence."""
         return [
-            f"{fact['clock']} of {fact['ticket_id']}, due {fact['breached_at']}, was told {lateness_s(fact):.2f} s late"
+            f"{fact['clock']} of {fact['ticket_id']}, due {fact['breached_at']}, was told {late_s:.2f} s late"
             for fact in snapshot.facts.values()
-            if fact["type"] == "breached" and lateness_s(fact) > than_s and not self._was_out(fact)
+            if fact["type"] == "breached"
+            and (late_s := lateness_s(fact, snapshot)) > than_s
+            and not self._was_out(fact)
         ]
 
     def _was_out(self, fact: dict[str, Any]) -> bool:

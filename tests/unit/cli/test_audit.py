@@ -58,6 +58,14 @@ def test_a_whole_run_has_no_difference(whole):
     assert summary(whole, [])["accepted"] == 1
 
 
+def test_lateness_counts_from_the_event_that_moved_the_limit_into_the_past(whole):
+    """Nobody could have told a breach before what it follows from had happened."""
+    whole.facts["f-breached"].update(breached_at=at(-600))
+    whole.events["t1"][1].update(occurred_at=at(-30))
+    assert differences(whole, lateness_s_max=1) == []
+    assert summary(whole, [])["breach_lateness_s_max"] == pytest.approx(0.2)
+
+
 def submit_another(s):
     s.add("complaint-submitted", "amends.complaint.submitted.v1", {"complaint_id": "c2"})
 

@@ -284,3 +284,22 @@ async def test_a_deadline_that_can_wait_is_not_moved(life: list[TicketEvent | No
     (moved,) = world.armed.values()
     assert moved.due_at > before.due_at
     assert len(world.published) == published
+
+
+async def test_what_an_event_that_came_late_takes_back_is_due_when_it_came(
+    life: list[TicketEvent | NotificationDelivered],
+) -> None:
+    """The breach that passes anew is told at once, and is no later than the event that it had to wait for."""
+    world = World()
+    await world.deliver(*life[:3])
+    came_at = life[0].ce_time + timedelta(minutes=20)
+    await world.pass_time(came_at)
+    late = life[2].model_copy(
+        update={"sequence": 4, "event_id": UUID(int=4), "occurred_at": came_at - timedelta(minutes=6)}
+    )
+    world.armed.clear()
+    await world.deliver(late)
+    assert [d.due_at for d in world.armed.values()] == [came_at]
+    await world.pass_time(came_at)
+    breaches = [o.message for o in world.published if o.topic.name == "sla-breached"]
+    assert [b.ticket_sequence for b in breaches if isinstance(b, SlaBreached)] == [3, 4]
