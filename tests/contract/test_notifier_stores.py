@@ -13,7 +13,7 @@ from services.notifier import notification
 from services.notifier.addressee_store import MongoAddresseeStore
 from services.notifier.contact_store import SealedContactStore
 from services.notifier.gateway import Receipt
-from services.notifier.moments import Addressee, Notice, Person, Standing
+from services.notifier.moments import Addressee, Notice, Owed, Person, Standing
 from services.notifier.notification import Notification, State, Wait
 from services.notifier.notification_store import MongoNotificationStore, NotificationStore
 from services.notifier.policy import NotificationPolicy
@@ -186,7 +186,9 @@ async def test_an_addressee_comes_back_and_never_goes_backwards(database: Databa
         category="delay.delivery",
         severity=Severity.HIGH,
         major=True,
+        owed=[Owed(UUID(int=2), 3, NOON, PERSON)],
         due={Clock.FIRST_ANSWER: NOON},
+        promised_by=1,
         withdrawn={UUID(int=9)},
         held=[("amends.sla.breached.v1", "{}")],
     )

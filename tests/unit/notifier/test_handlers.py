@@ -5,7 +5,8 @@ from copy import deepcopy
 from datetime import timedelta
 from uuid import UUID
 
-from schemas.codes import Clock, ClockState
+from schemas.codes import Channel, Clock, ClockState, TicketState
+from schemas.events import TicketResolved
 from schemas.message import Message
 from schemas.sla import SlaCorrected, SlaStarted
 from services.notifier.handlers import Notifier
@@ -17,7 +18,17 @@ from services.runtime.consuming import Received
 from services.runtime.dead_letters import Original
 from services.runtime.deadlines import Due
 from tests.unit.notifier.test_dispatching import World
-from tests.unit.notifier.tickets import NOON, breached, classified, fact, opened
+from tests.unit.notifier.tickets import (
+    COMPLAINT,
+    NOON,
+    breached,
+    classified,
+    event,
+    fact,
+    followed_up,
+    opened,
+    reopened,
+)
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -102,6 +113,29 @@ async def test_without_a_clock_it_goes_without_a_time_and_with_its_trace(policy:
     assert {note.trace for note in world.store.notes.values()} == {TRACE}
     await notifier.handle(batch(fact(SlaStarted)))
     assert len(world.texts) == 1
+
+
+async def test_a_reopening_is_acknowledged_once_with_its_clock_or_without(policy: NotificationPolicy) -> None:
+    """It waits for the clock that starts again as a confirmation does, and for no longer."""
+    resolved = TicketState.RESOLVED
+    by_phone = followed_up(4, complaint=COMPLAINT, state=resolved).model_copy(update={"channel": Channel.PHONE})
+    again = [by_phone, reopened(5, before=resolved)]
+    restarted = fact(SlaStarted, cycle=2, ticket_sequence=5, due_at=NOON + timedelta(days=3))
+    for clock_in_time in (True, False):
+        world = scene(policy)
+        notifier = world.open()
+        await notifier.handle(batch(opened(), classified(), fact(SlaStarted), event(TicketResolved, 3, resolved)))
+        told = len(world.texts)
+        await notifier.handle(batch(*again))
+        assert len(world.texts) == told
+        if clock_in_time:
+            await notifier.handle(batch(restarted))
+        await world.pass_by(notifier, policy.promise.wait_s)
+        (text,) = world.texts[told:]
+        assert "重新开始办理" in text
+        assert ("最晚" in text) is clock_in_time
+        await notifier.handle(batch(restarted))
+        assert len(world.texts) == told + 1
 
 
 async def test_one_deadline_serves_a_batch_of_a_shard(policy: NotificationPolicy) -> None:
