@@ -127,6 +127,7 @@ def _fact_part(who: Addressee) -> dict[str, Any]:
         "due": {clock.value: at for clock, at in who.due.items()},
         "promised_by": who.promised_by,
         "withdrawn": [str(fact) for fact in who.withdrawn],
+        "apologised": {cycle: [str(fact) for fact in told] for cycle, told in who.apologised.items()},
         "held": [list(pair) for pair in who.held],
     }
 
@@ -153,6 +154,7 @@ def _addressee(id_: str, of_ticket: Mapping[str, Any] | None, of_facts: Mapping[
         who.due = {Clock(clock): at for clock, at in of_facts["due"].items()}
         who.promised_by = of_facts.get("promised_by", 0)
         who.withdrawn = {UUID(fact) for fact in of_facts["withdrawn"]}
+        who.apologised = {cycle: [UUID(f) for f in told] for cycle, told in of_facts.get("apologised", {}).items()}
         who.held = [(name, json) for name, json in of_facts["held"]]
     who.stored = (who.sequence, who.facts_seen)
     return who

@@ -114,6 +114,8 @@ class Addressee:
     """Number of the ticket event that last started the promised clock."""
     withdrawn: set[UUID] = field(default_factory=set)
     """Facts that turned out not to hold."""
+    apologised: dict[str, list[UUID]] = field(default_factory=dict)
+    """Breaches by `clock:cycle`. One that is taken back and told anew has another id, and the same apology."""
     held: list[tuple[str, str]] = field(default_factory=list)
     """(type, JSON) of facts that came before the opening."""
     stored: tuple[int, int] = field(default=(0, 0), compare=False)
@@ -221,7 +223,7 @@ def _on_fact(who: Addressee, fact: sla.SlaFact, policy: NotificationPolicy) -> l
     if isinstance(fact, sla.SlaBreached):
         notices = _apology(who, fact, policy)
     elif isinstance(fact, sla.SlaCorrected):
-        who.withdrawn.add(fact.corrects)
+        who.withdrawn.add(next((told[0] for told in who.apologised.values() if fact.corrects in told), fact.corrects))
     elif fact.due_at and isinstance(fact, (sla.SlaStarted, *_MOVED)):
         if isinstance(fact, _MOVED) and fact.clock in policy.told_clocks:
             notices = _moved(who, fact, fact.due_at, policy)
@@ -256,11 +258,15 @@ def _apology(who: Addressee, fact: sla.SlaBreached, policy: NotificationPolicy) 
     tier = policy.apology.get(fact.clock)
     if tier is None:
         return []
+    told = who.apologised.setdefault(f"{fact.clock}:{fact.cycle}", [])
+    if fact.fact_id not in told:
+        told.append(fact.fact_id)
+        who.withdrawn.discard(told[0])
     return [
         _notice(
             who,
             Moment.BREACHED_APOLOGY,
-            fact.fact_id,
+            told[0],
             fact.breached_at,
             {
                 "about": _about(fact.clock),

@@ -226,6 +226,19 @@ def test_a_breach_that_is_corrected_is_known_to_be_void(policy: NotificationPoli
         assert not is_withdrawn(apology, Standing(who.state, frozenset()))
 
 
+def test_a_breach_that_is_told_anew_is_apologised_for_once(policy: NotificationPolicy) -> None:
+    """It has another id and the same apology, which is due again though the first telling was taken back."""
+    first = breached(Clock.FIRST_ANSWER)
+    again = first.model_copy(update={"fact_id": uuid4()})
+    correction = fact(SlaCorrected, Clock.FIRST_ANSWER, corrects=first.ce_id, result=ClockState.MET)
+    who = Addressee(TICKET, "w:1")
+    one, same = told(policy, opened(), first, correction, again, who=who)
+    assert one.occasion == same.occasion == first.ce_id
+    assert not is_withdrawn(same, Standing(who.state, frozenset(who.withdrawn)))
+    told(policy, fact(SlaCorrected, Clock.FIRST_ANSWER, corrects=again.ce_id, result=ClockState.MET), who=who)
+    assert is_withdrawn(same, Standing(who.state, frozenset(who.withdrawn)))
+
+
 def test_every_notice_has_the_facts_that_its_templates_declare(policy: NotificationPolicy) -> None:
     """What a template may use is what it is given."""
     resolution = fact(SlaStarted, Clock.RESOLUTION, due_at=NOON + timedelta(days=5))
