@@ -1,4 +1,7 @@
-"""Keep the breaches that stand, whatever is redelivered and in whatever order: `python examples/breach_consumer.py`.
+"""Keep the breaches that stand, whatever is redelivered and in whatever order.
+
+`AMENDS_KAFKA=host:port python examples/breach_consumer.py` waits for breaches until Ctrl-C; the address of the local
+stack is "kafka" in `.run/run.json`. What was seen is kept in the file `BREACHES_DB`.
 
 Breaches come on `sla-breached`. One that an event of an earlier time overtook is taken back by a `corrected` on
 `sla-event`, perhaps before the breach itself is read. Each is remembered under the breach's id, and the offset is
