@@ -38,7 +38,7 @@ SETTLING_S_MAX = 45.0
 EXIT_DIFFERENCES = 1
 
 
-@click.command
+@click.command(short_help="Start everything, feed complaints, and show it live.")
 @click.option(
     "--exit", "leave", is_flag=True, help="Stop after about a minute; exit 1 if anything was lost or doubled."
 )
@@ -56,7 +56,7 @@ def demo(*, leave: bool, rate: float, seed: int | None) -> None:
     try:
         running.down(folder)
         shutil.rmtree(folder, ignore_errors=True)
-        console.print("Starting Kafka, database, Redis, the sandbox and the services on this machine ...")
+        console.print("Starting Kafka, database, Redis, the sandbox and the services here ...")
         running.up(folder, workers={}, policy="demo", brokers=1, detached=False, say=console.print)
         code = asyncio.run(_play(read_run(folder) or {}, console=console, leave=leave, rate=rate, seed=seed))
     except PartUnavailableError as error:
@@ -104,6 +104,7 @@ async def _play(run: dict[str, Any], *, console: Console, leave: bool, rate: flo
                 await asyncio.gather(*tasks, return_exceptions=True)
             live.update(board.render())
     loop.remove_signal_handler(signal.SIGINT)
+    console.print()
     console.rule("One ticket, from HTTP to the customer's phone")
     for line in trail(snapshot):
         console.print(line, highlight=False)
@@ -188,9 +189,9 @@ async def _centre(producer: AIOKafkaProducer, board: Board, *, seed: int | None)
     """People at work: most tickets move on step by step, some are left until their clock breaks."""
     rng = random.Random(seed)  # noqa: S311  # as above
     ways = (
-        (commands.FirstAction(), commands.Answer(remedy="redeliver"), commands.Resolve(outcome="delivered")),
+        (commands.FirstAction(), commands.Answer(remedy="redeliver"), commands.Resolve(outcome="redelivered")),
         (commands.FirstAction(), commands.Answer(remedy="refund")),
-        (commands.FirstAction(), commands.WaitForCustomer(what="photo"), commands.Resume()),
+        (commands.FirstAction(), commands.WaitForCustomer(what="photos"), commands.Resume()),
         (),
     )
     review = (commands.StartReview(), commands.CompleteReview())

@@ -84,7 +84,7 @@ class Board:
         """The screen."""
         layout = Layout()
         layout.split_column(
-            Layout(Panel(self._stages(), title="Amends", subtitle=self.note), size=9),
+            Layout(Panel(self._stages(), title="Amends", subtitle=self.note), size=6),
             Layout(name="middle"),
             Layout(Panel(self._messages(), title="What customers received"), size=SHOWN + 2),
         )
