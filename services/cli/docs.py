@@ -24,7 +24,7 @@ SETTINGS = (
 )
 
 
-@click.command
+@click.command(short_help="Write schemas and tables in docs/ anew from the code.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 and name the files that differ.")
 @click.option("--root", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The checkout.")
 def docs(*, check: bool, root: Path) -> None:
@@ -61,7 +61,8 @@ def settings_page() -> str:
         rows = [row for row in table(kind) if kind is RuntimeSettings or row[0] not in shared]
         if rows:
             lines += ["", f"## {title}", "", "| Variable | Default | Meaning |", "|---|---|---|"]
-            lines += [f"| `{variable}` | `{default}` | {meaning} |" for variable, default, meaning in rows]
+            for variable, default, meaning in rows:
+                lines.append(f"| `{variable}` | {f'`{default}`' if default else ''} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 

@@ -3,6 +3,7 @@
 A wrong setting stops the start: every problem is told at once, with the variable's name, its value and what is wanted.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar
@@ -82,9 +83,16 @@ def load(kind: type[S], **given: Any) -> S:
         sys.exit(EXIT_WRONG_SETTINGS)
 
 
+def _as_given(value: Any) -> str:
+    """As the environment would say it."""
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return "" if value is None else str(value)
+
+
 def table(kind: type[RuntimeSettings]) -> list[tuple[str, str, str]]:
     """(variable, default, meaning) of each setting: what the documentation shows."""
     return [
-        (f"AMENDS_{name.upper()}", "" if field.is_required() else str(field.default), field.description or "")
+        (f"AMENDS_{name.upper()}", "" if field.is_required() else _as_given(field.default), field.description or "")
         for name, field in kind.model_fields.items()
     ]
