@@ -100,7 +100,7 @@ class Remembered:
         return text
 
 
-@click.group("dead-letters")
+@click.group("dead-letters", short_help="Messages that could not be processed.")
 def dead_letters() -> None:
     """Look at messages that could not be processed, and send them again."""
 
@@ -124,12 +124,10 @@ def list_letters(topic: str | None, as_json: bool) -> None:  # noqa: FBT001 - cl
 
 
 @dead_letters.command("show")
-@click.argument("topic")
-@click.argument("partition", type=click.IntRange(min=0))
-@click.argument("offset", type=click.IntRange(min=0))
-def show_letter(topic: str, partition: int, offset: int) -> None:
-    """Show one with its headers and bytes, as JSON. The payload may hold sealed personal data."""
-    wanted = f"{_topics(topic)[0]}/{partition}/{offset}"
+@click.argument("wanted", metavar="ID")
+def show_letter(wanted: str) -> None:
+    """Show the one that `list` calls ID with its headers and bytes, as JSON. They may hold sealed personal data."""
+    topic = wanted.partition("/")[0]
     letters = _run(lambda settings: read_letters(settings, _topics(topic)))
     letter = next((letter for letter in letters if letter.id == wanted), None)
     if letter is None:

@@ -58,7 +58,7 @@ class Contacts:
         return f"{self.prefix}{(self.start + line) % 10**room:0{room}d}"
 
 
-@click.command
+@click.command(short_help="Send the complaints of a file.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--url", help="Address of the intake.  [default: from run.json of `amends up`]")
 @click.option("--channel", type=click.Choice([c.value for c in Channel]), help="For lines that name none.")
@@ -86,7 +86,7 @@ def feed(
     resume: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Send the complaints in FILE: JSON lines (.jsonl) or CSV (.csv).
+    """Send the complaints in FILE: JSON lines (.jsonl) or CSV (.csv).
 
     A line is a complaint as `POST /v1/complaints` takes it, or just {"text": ..., "lang": ...}. For an intake on this
     machine, a line without any way to reach somebody gets a phone number of its own. Sending the same file again makes
@@ -94,7 +94,7 @@ def feed(
 
     \b
     Exit codes: 0 all accepted; 1 some refused or not answered; 2 wrong usage or no intake.
-    """
+    """  # noqa: D301  # a real backspace is how click is told to keep lines as written
     if not phone_prefix.isdecimal() or len(phone_prefix) > PHONE_DIGITS - 4:
         raise click.UsageError(f"--phone-prefix {phone_prefix!r}: up to {PHONE_DIGITS - 4} digits are wanted")
     where = url or (read_run(run_folder()) or {}).get("http", {}).get("intake")

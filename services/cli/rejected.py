@@ -38,6 +38,9 @@ def list_(*, limit: int, as_json: bool) -> None:
         for one in found:
             click.echo(json.dumps(_summary(one)))
         return
+    if not found:
+        click.echo("Nothing was refused.")
+        return
     table = Table(Column("Id", no_wrap=True), "At", "Route", "Channel", Column("Reasons", overflow="fold"), "Bytes")
     for one in found:
         reasons = "\n".join(f"{name or 'body'}: {code}" for name, code in one.reasons)
@@ -69,8 +72,8 @@ def show(*, rejected_id: UUID, body: bool, as_json: bool) -> None:
         return
     click.echo(f"{one.rejected_id}  {one.at.isoformat()}  {one.route}  {one.channel or ''}  {one.body_bytes} bytes")
     for name, code in one.reasons:
-        what, _ = wording(code, {}, Language.EN)
-        click.echo(f"  {name or 'body'}: {code}: {what}")
+        what, todo = wording(code, {}, Language.EN)
+        click.echo(f"  {name or 'body'}: {code}: {what} {todo}")
     if body:
         click.echo(told["body"])
 

@@ -45,7 +45,7 @@ _FOLDER = click.option(
 )
 
 
-@click.command
+@click.command(short_help="Start Amends on this machine.")
 @_FOLDER
 @click.option("--detach", is_flag=True, help="Return when everything is ready, and leave it running.")
 @click.option("--workers", type=Workers(), multiple=True, help="Processes of a service, such as router=2; 0 for none.")
@@ -96,7 +96,7 @@ def up(
     running.down(folder)
 
 
-@click.command
+@click.command(short_help="Stop what `up` started. Data stays.")
 @_FOLDER
 def down(*, folder: Path) -> None:
     """Stop everything that `amends up` started in the folder, also what a killed supervisor left. Data stays.
@@ -109,7 +109,7 @@ def down(*, folder: Path) -> None:
     click.echo(f"Stopped. Data and logs are in {folder}.", err=True)
 
 
-@click.command
+@click.command(short_help="Say what runs, where, and whether it is ready.")
 @_FOLDER
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def status(*, folder: Path, as_json: bool) -> None:

@@ -27,7 +27,7 @@ EXIT_UNREACHABLE = 3
 SHOWN_MAX = 50
 
 
-@click.command
+@click.command(short_help="Was anything lost, doubled or late?")
 @click.option("--run", "folder", envvar="AMENDS_RUN", default=".run", show_default=True, help="Folder of `amends up`.")
 @click.option("--wait", "wait_s", type=float, default=30, show_default=True, help="Seconds to let work settle.")
 @click.option("--lateness-max", "lateness_s_max", type=float, help="Name breaches told later than this many seconds.")
@@ -104,12 +104,18 @@ async def _until_settled(
         await asyncio.sleep(0.5)
 
 
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name}" for name, count in value.items()) or "-"
+    return "-" if value is None else str(value)
+
+
 def show(console: Console, counts: dict[str, Any], found: list[Difference]) -> None:
     """The result for people: counts, then each difference."""
     table = Table(show_header=False, box=None)
     for name, value in counts.items():
         if not name.startswith("differences"):
-            table.add_row(name.replace("_", " "), str(value))
+            table.add_row(name.replace("_", " "), _in_words(value))
     console.print(table)
     for difference in found[:SHOWN_MAX]:
         console.print(f"[red]{difference.kind}[/] {difference.subject}: {difference.says}", highlight=False)

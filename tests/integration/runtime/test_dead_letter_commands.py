@@ -45,7 +45,7 @@ async def test_letters_are_listed_shown_and_replayed_once(bench: Bench, amends: 
     assert [(row["reason"], row["topic"], row["offset"], row["replayed"]) for row in rows] == [
         ("not now", topic.name, 0, False)
     ] * 2
-    shown = await amends("show", *rows[0]["id"].split("/"))
+    shown = await amends("show", rows[0]["id"])
     assert json.loads(json.loads(shown.output)["value"])["number"] in range(10)
 
     one = await amends("replay", "--topic", topic.name, "--id", rows[0]["id"])
@@ -67,7 +67,7 @@ async def test_what_is_not_there_is_told_by_the_exit_code(
     """1 for nothing found, 2 for wrong usage, 3 for a Kafka that is away."""
     topic = await bench.topic()
     assert (await amends("list", "--topic", topic.name)).output == "There are no dead letters.\n"
-    assert (await amends("show", topic.name, "0", "5")).exit_code == 1
+    assert (await amends("show", f"{topic.dead_letters}/0/5")).exit_code == 1
     assert (await amends("replay", "--topic", topic.name, "--id", f"{topic.dead_letters}/0/5")).exit_code == 1
     assert (await amends("replay")).exit_code == 2
     monkeypatch.setenv("AMENDS_KAFKA", "127.0.0.1:1")
