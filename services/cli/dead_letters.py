@@ -1,4 +1,4 @@
-"""`amends dead-letters`: list, show and replay what could not be processed.
+"""`amends dead-letters`: list, show, replay and discard what could not be processed.
 
 A replayed message goes back to its topic as it was, with the header `dl_replayed`. What was replayed is remembered as
 committed offsets of the consumer group `amends-dead-letters`, one per dead-letter partition, plus the offsets beyond it
@@ -170,6 +170,28 @@ def replay(topic: str | None, ids: tuple[str, ...], everything: bool, again: boo
     for problem in problems:
         click.echo(problem, err=True)
     if problems or (not sent and not skipped):
+        sys.exit(EXIT_NOTHING)
+
+
+@dead_letters.command("discard")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+def discard(ids: tuple[str, ...]) -> None:
+    """Give letters up that can never be mended. They stay in their topic, and count as replayed from now on."""
+
+    async def work(settings: RuntimeSettings) -> tuple[list[Letter], list[str]]:
+        letters = await read_letters(settings, sorted({wanted.partition("/")[0] for wanted in ids}))
+        chosen = [letter for letter in letters if letter.id in ids and not letter.was_replayed]
+        if chosen:
+            async with _consumer(settings) as consumer:
+                await _remember(consumer, chosen)
+        return chosen, [wanted for wanted in ids if wanted not in {letter.id for letter in letters}]
+
+    chosen, missing = _run(work)
+    for letter in chosen:
+        click.echo(f"{letter.id} discarded")
+    for wanted in missing:
+        click.echo(f"{wanted}: there is no such dead letter", err=True)
+    if missing:
         sys.exit(EXIT_NOTHING)
 
 

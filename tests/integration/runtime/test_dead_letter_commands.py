@@ -61,6 +61,25 @@ async def test_letters_are_listed_shown_and_replayed_once(bench: Bench, amends: 
     assert all("dl_replayed" in dict(r.original.headers) for r in log.received)
 
 
+async def test_a_discarded_letter_is_not_replayed(bench: Bench, amends: Amends) -> None:
+    """It stays where it is, and nobody is told of it again as open."""
+    topic = await bench.topic()
+
+    async def refuses(batch: Sequence[Received[Message]]) -> Sequence[Refusal]:
+        return [Refusal(r, "never") for r in batch]
+
+    await bench.publish(topic, probes(2))
+    async with bench.consuming([topic], refuses) as consumption:
+        await eventually(lambda: consumption.finished == 2)
+    listed = (await amends("list", "--topic", topic.name, "--json")).output.splitlines()
+    first, second = (json.loads(line)["id"] for line in listed)
+    assert (await amends("discard", first)).output == f"{first} discarded\n"
+    assert (await amends("discard", f"{topic.dead_letters}/0/99")).exit_code == 1
+    replayed = await amends("replay", "--topic", topic.name, "--all")
+    assert replayed.output.splitlines()[0].startswith(second)
+    assert replayed.output.splitlines()[-1].startswith("1 replayed, 1 had been")
+
+
 async def test_what_is_not_there_is_told_by_the_exit_code(
     bench: Bench, amends: Amends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
