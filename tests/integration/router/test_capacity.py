@@ -123,14 +123,13 @@ async def test_reassignment_moves_the_reservation(scene_of: SceneOf, mongo: Data
 
 
 async def test_everything_is_released_in_the_end(scene_of: SceneOf, mongo: Database[dict[str, Any]]) -> None:
-    """No ticket that is over keeps a slot or a claim."""
+    """No ticket that is over keeps a slot."""
     scene = scene_of(NETWORK)
     router = await scene.router()
     await open_tickets(scene, [router], 8)
     tickets = list(holders(scene))
     await router.handle(received([scene.command(ticket, c.Withdraw()) for ticket in tickets]))
     assert mongo["reservations"].count_documents({}) == 0
-    assert mongo["claims"].count_documents({}) == 0
 
 
 async def test_two_routers_reassigning_at_once_agree(scene_of: SceneOf, mongo: Database[dict[str, Any]]) -> None:
