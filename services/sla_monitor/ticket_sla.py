@@ -125,10 +125,12 @@ class Cycle:
             "calendar": self.calendar,
             "changed": self.changed,
         }
-        for name in ("due", "next", "told", "paused", "breached", "stopped", "ending", "delivered"):
+        for name in ("due", "next", "told", "paused", "breached", "stopped", "delivered"):
             value = getattr(self, name)
             if value:
                 doc[name] = value
+        if self.ending:
+            doc["ending"] = list(self.ending)
         if self.pauses:
             doc["pauses"] = [list(pause) for pause in self.pauses]
         return doc

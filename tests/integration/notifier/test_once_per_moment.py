@@ -23,7 +23,7 @@ async def test_a_complaint_becomes_an_sms_with_number_understanding_and_time(sce
     assert sms["to"] == ticket.contact.phone
     assert ticket.number in sms["text"]
     assert "包裹里的物品破损" in sms["text"]
-    assert "前给您答复" in sms["text"]
+    assert "前答复您" in sms["text"]
     assert sms["parts"] <= 2
     events = await until(lambda: _delivered(scene, ticket))
     assert [type(e) for e in events] == [NotificationRequested, NotificationSent, NotificationDelivered]

@@ -275,7 +275,7 @@ async def dying(scene: Scene, fuse: Fuse) -> Router:
         for name in ("fates", "claims", "contacts", "events", "numbers", "states", "parked"):
             if hasattr(handler, name):
                 object.__setattr__(handler, name, Dying(getattr(handler, name), fuse))
-    for name in ("tickets", "claims", "reservations", "parked"):
+    for name in ("tickets", "reservations", "parked"):
         object.__setattr__(router, name, Dying(getattr(router, name), fuse))
     return router
 

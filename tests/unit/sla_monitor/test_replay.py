@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -267,4 +268,4 @@ def test_state_is_the_same_after_a_stay_in_the_database(
     sla: Any = None
     for event in events:
         sla = advance(sla, event, policies=policies, now=END, caught_up=False).sla
-        assert TicketSla.from_doc(sla.to_doc()) == sla
+        assert TicketSla.from_doc(orjson.loads(orjson.dumps(sla.to_doc()))) == sla, "as the store keeps it"
