@@ -26,6 +26,7 @@ from services.notifier.policy import NotificationPolicy, Tier
 
 ANSWER: Final = "answer"
 RESOLUTION: Final = "resolution"
+_UNANSWERED: Final = frozenset({TicketState.OPENED, TicketState.IN_REVIEW, TicketState.INVESTIGATING})
 _SETTLED: Final = frozenset(
     {TicketState.ANSWERED, TicketState.RESOLVED, TicketState.CLOSED, TicketState.WITHDRAWN},
 )
@@ -239,6 +240,8 @@ def _moved(who: Addressee, fact: sla.SlaFact, due_at: datetime, policy: Notifica
     before = fact.due_before if isinstance(fact, sla.SlaRetargeted) else who.due.get(fact.clock)
     if before is None or due_at - before < timedelta(seconds=policy.told_shift_s_min) or who.state in _ENDED:
         return []
+    if fact.clock is not policy.promise.clock and isinstance(fact, sla.SlaRetargeted) and who.state in _UNANSWERED:
+        return []  # Only the answer tells this time: a promise that nobody heard cannot move.
     return [
         _notice(
             who,

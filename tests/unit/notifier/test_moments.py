@@ -173,6 +173,17 @@ def test_a_promise_that_moves_later_is_told(policy: NotificationPolicy, moved_to
     assert [n.moment for n in notices[1:]] == ([Moment.IN_PROGRESS] if is_told else [])
 
 
+def test_a_time_that_nobody_was_told_moves_in_silence(policy: NotificationPolicy) -> None:
+    """The answer is what tells the time of the resolution: before it, an assignment that moves it is no news."""
+    moved = fact(
+        SlaRetargeted, Clock.RESOLUTION, due_at=NOON + timedelta(days=9), due_before=DUE, severity=Severity.LOW
+    )
+    opening = [opened(), classified(), fact(SlaStarted)]
+    assert [n.moment for n in told(policy, *opening, moved)] == [Moment.RECEIVED]
+    answered = event(TicketAnswered, 3, TicketState.ANSWERED)
+    assert told(policy, *opening, answered, moved)[-1].moment is Moment.IN_PROGRESS
+
+
 def test_a_clock_that_goes_on_after_a_wait_is_told_with_its_new_time(policy: NotificationPolicy) -> None:
     """Compared with the time that held before the wait; once."""
     later = NOON + timedelta(days=9)
