@@ -93,7 +93,7 @@ class FileKeyProvider:
             FileNotFoundError, BrokenKeyring: as `keys`.
         """
         keys = self.keys()
-        number = 1 + max(int(name[1:]) for name in keys.sealing if re.fullmatch(r"k\d+", name))
+        number = 1 + max((int(name[1:]) for name in keys.sealing if re.fullmatch(r"k\d+", name)), default=0)
         current = f"k{number}"
         sealing = keys.sealing | {current: os.urandom(32)}
         with self._fresh(Keys(current=current, sealing=sealing, index=keys.index)) as file:

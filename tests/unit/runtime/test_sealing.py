@@ -45,6 +45,14 @@ def test_a_key_that_was_added_since_the_start_opens(tmp_path, keyring):
         keyring.open(unknown, about=complaint)
 
 
+def test_a_keyring_with_names_of_its_own_is_rotated(tmp_path, keyring):
+    """Keys may be called anything; the new one is called by a number that none has."""
+    path = tmp_path / "keys.json"
+    path.write_text(path.read_text().replace("k1", "2026-spring"))
+    assert FileKeyProvider(path).rotate() == "k1"
+    assert set(FileKeyProvider(path).keys().sealing) == {"2026-spring", "k1"}
+
+
 def test_a_service_with_a_broken_keyring_ends_with_a_sentence(tmp_path, capsys):
     """Not with a traceback: it names the file and what to do, whatever stands in the file."""
     path = tmp_path / "keys.json"
