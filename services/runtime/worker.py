@@ -36,7 +36,8 @@ EXIT_STOP_TOO_SLOW: Final = 75
 _CALM_S: Final = 10.0
 _COLLECT_AFTER: Final = (50_000, 20, 100)
 """Thresholds of the garbage collector. A batch is tens of thousands of objects, none of them in a cycle: with Python's
-own 700 it would look at them again and again, which took a third of a router's time."""
+own 700 it would look at them again and again, which took a third of a router's time. And a full collection, which looks
+through every clock and deadline in memory, stops everything for a tenth of a second."""
 
 log = logging.get_logger(__name__)
 

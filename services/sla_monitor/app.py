@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 from collections import Counter as Multiset
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -154,9 +153,5 @@ def main() -> None:
     foundation.ownership = consumption.ownership
     consumption.ownership.on_change(clocks.forget)
     firing = Firing(deadlines, handlers.on_due, consumption.ownership)
-    # A full collection looks through thousands of modules and clocks, none of them garbage: the former are left out
-    # for ever, for the latter it comes seldom. Each stops everything for a tenth of a second.
-    gc.set_threshold(50_000, 20, 100)
-    gc.freeze()
     parts: list[worker.Part] = [producer, foundation, consumption, firing]
     worker.run(settings, parts, readiness=readiness, registry=registry)

@@ -219,17 +219,8 @@ def test_what_holds_in_the_end_does_not_depend_on_late_receipts(
     policies = new_story().policies
     late = timedelta(minutes=delay)
     arrivals = [(time_of(e) + (late if isinstance(e, NotificationDelivered) else timedelta()), e) for e in events]
-    sla: Any = None
-    told: list[Any] = []
-    for arrival, event in sorted(arrivals, key=lambda pair: pair[0]):
-        if sla is not None:
-            sla, facts = due_facts(sla, arrival, policies=policies)
-            told += facts
-        sla, facts = advance(sla, event, policies=policies, now=arrival)
-        told += facts
-    told += due_facts(sla, END, policies=policies).facts
-    in_time, state = lived(policies, on_time(events))
-    assert standing(told) == standing([*in_time, *due_facts(state, END, policies=policies).facts])
+    told = every_fact(policies, *lived(policies, sorted(arrivals, key=lambda pair: pair[0])))
+    assert standing(told) == standing(every_fact(policies, *lived(policies, on_time(events))))
 
 
 @settings(max_examples=300, deadline=None)
