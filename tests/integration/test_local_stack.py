@@ -28,7 +28,7 @@ StartStack = Callable[..., Stack]
 NO_SERVICES = dict.fromkeys(programs.SERVICES, 0)
 
 
-def eventually(condition: Callable[[], object], *, within_s: float = 30) -> None:
+def eventually(condition: Callable[[], object], *, within_s: float = 90) -> None:
     """Wait until the condition holds."""
     deadline = time.monotonic() + within_s
     while not condition():

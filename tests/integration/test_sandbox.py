@@ -73,7 +73,7 @@ def received(page: httpx.Client, **query: str) -> list[dict[str, Any]]:
     return messages
 
 
-async def eventually(condition: Callable[[], object], *, within_s: float = 20) -> None:
+async def eventually(condition: Callable[[], object], *, within_s: float = 60) -> None:
     """Wait until the condition holds."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 - the condition is in another process

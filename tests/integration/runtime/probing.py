@@ -58,7 +58,7 @@ def probe_topic(name: str) -> Topic:
     return Topic(name, "", (Probe,), (), (), timedelta(days=1))
 
 
-async def eventually(holds: Callable[[], Any], *, limit_s: float = 20.0, what: str = "") -> None:
+async def eventually(holds: Callable[[], Any], *, limit_s: float = 60.0, what: str = "") -> None:
     """Return when `holds()`, a function or a coroutine function, is true."""
     deadline = asyncio.get_running_loop().time() + limit_s
     while True:

@@ -236,7 +236,7 @@ class World:
 
     async def counted(self, line: str, number: int) -> None:
         """Wait until a worker's metrics have that line."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while line not in await self.metrics(number):
             assert time.monotonic() < deadline, self.log(number)
             await asyncio.sleep(0.2)
@@ -273,7 +273,7 @@ class World:
             by_ticket[record.payload["ticket_id"]].append(record)
         return told
 
-    async def until(self, holds: Callable[[Told], Any], *, limit_s: float = 60.0) -> Told:
+    async def until(self, holds: Callable[[Told], Any], *, limit_s: float = 120.0) -> Told:
         """Wait until what was told is as wanted."""
         deadline = time.monotonic() + limit_s
         while True:
