@@ -4,10 +4,12 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from typing import Protocol
 from uuid import uuid4
 
 import stamina
@@ -32,10 +34,10 @@ from services.notifier.settings import NotifierSettings
 from services.notifier.smpp_gateway import SmppAccount, SmppGateway
 from services.notifier.smtp_gateway import SmtpAccount, SmtpGateway
 from services.notifier.templates import Templates
-from services.runtime import mongo, worker
+from services.runtime import worker
 from services.runtime.consuming import Consumption
 from services.runtime.deadline_store import MongoDeadlineStore
-from services.runtime.deadlines import Deadlines, Firing
+from services.runtime.deadlines import Deadlines, Firing, Timing
 from services.runtime.metrics import ConsumingMetrics, DeadlineMetrics, NotifierMetrics, ProducingMetrics
 from services.runtime.mongo import Database
 from services.runtime.producing import Producer
@@ -43,6 +45,7 @@ from services.runtime.readiness import Readiness
 from services.runtime.retries import UNAVAILABLE
 from services.runtime.sealing import Keyring
 from services.runtime.settings import EXIT_WRONG_SETTINGS, load
+from services.runtime.surroundings import Surroundings
 
 
 class Foundation:
@@ -65,13 +68,17 @@ class Foundation:
         """Nothing was taken that must be given back."""
 
 
+class RunningGateway(Gateway, worker.Part, Protocol):
+    """A gateway with a connection to keep."""
+
+
 @dataclass(slots=True)
 class Providers:
     """The gateways that are configured, and what their receipts go through."""
 
     receiving: Receiving
-    sms: SmppGateway | None
-    email: SmtpGateway | None
+    sms: RunningGateway | None
+    email: RunningGateway | None
 
     @property
     def gateways(self) -> Mapping[DeliveryChannel, Gateway]:
@@ -94,8 +101,12 @@ class Providers:
         await self.receiving.stop()
 
 
+Provide = Callable[[Receiving, Readiness], Providers]
+"""Gives the providers whose receipts go where it says."""
+
+
 def providers(
-    settings: NotifierSettings, policy: NotificationPolicy, *, receiving: Receiving, readiness: Readiness
+    settings: NotifierSettings, policy: NotificationPolicy, receiving: Receiving, readiness: Readiness
 ) -> Providers:
     """Those that the settings name."""
     return Providers(
@@ -157,21 +168,30 @@ def notifier(
     )
 
 
-def parts(settings: NotifierSettings, *, readiness: Readiness, registry: CollectorRegistry) -> Sequence[worker.Part]:
+def parts(
+    settings: NotifierSettings,
+    around: Surroundings,
+    *,
+    keyring: Keyring,
+    policy: NotificationPolicy,
+    provide: Provide,
+    timing: Timing | None = None,
+    readiness: Readiness,
+    registry: CollectorRegistry,
+) -> Sequence[worker.Part]:
     """Everything that runs, in the order in which it starts."""
-    policy = load_policy(settings.notification_policy)
     metrics = NotifierMetrics(registry)
-    database = mongo.connect(settings.mongo, database=settings.mongo_database)
-    producer = Producer(settings, ProducingMetrics(registry))
+    database = around.database
+    producer = Producer(settings, ProducingMetrics(registry), client=around.producer)
     notes, timers = MongoNotificationStore(database), MongoDeadlineStore(database)
-    deadlines = Deadlines(SERVICE, timers, DeadlineMetrics(registry))
+    deadlines = Deadlines(SERVICE, timers, DeadlineMetrics(registry), timing=timing)
     receiving = Receiving(store=notes, metrics=metrics, now=system_now)
-    provided = providers(settings, policy, receiving=receiving, readiness=readiness)
+    provided = provide(receiving, readiness)
     handlers = notifier(
         settings,
         database,
         policy=policy,
-        keyring=Keyring.of_service(settings.keyring),
+        keyring=keyring,
         receiving=receiving,
         gateways=provided.gateways,
         producer=producer,
@@ -188,6 +208,7 @@ def parts(settings: NotifierSettings, *, readiness: Readiness, registry: Collect
         readiness=readiness,
         batch_max=settings.notifier_batch_max,
         linger_s=settings.notifier_linger_s,
+        application=around.application,
     )
     timekeeping = Firing(deadlines, handlers.on_due, consumption.ownership)
     return [producer, Foundation(notes, timers), provided, timekeeping, consumption]
@@ -199,12 +220,17 @@ def main() -> None:
     # Its lines at info name every question to a provider.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     registry, readiness = CollectorRegistry(), Readiness()
-    worker.run(
+    policy = load_policy(settings.notification_policy)
+    running = parts(
         settings,
-        parts(settings, readiness=readiness, registry=registry),
+        Surroundings.of(settings),
+        keyring=Keyring.of_service(settings.keyring),
+        policy=policy,
+        provide=partial(providers, settings, policy),
         readiness=readiness,
         registry=registry,
     )
+    worker.run(settings, running, readiness=readiness, registry=registry)
 
 
 def _sms(settings: NotifierSettings, receiving: Receiving, readiness: Readiness) -> SmppGateway:

@@ -6,7 +6,6 @@ that another process is sending is kept until that one has marked it.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -61,7 +60,7 @@ class Receiving:
 
     def receive(self, receipt: Receipt, acknowledge: Callable[[bool], None]) -> None:
         """Take a receipt, and acknowledge it when it is stored, or refuse it for now."""
-        self._waiting.append(_Waiting(receipt, acknowledge, time.monotonic() + _PATIENCE_S))
+        self._waiting.append(_Waiting(receipt, acknowledge, asyncio.get_running_loop().time() + _PATIENCE_S))
         self._wake.set()
 
     async def _work(self) -> None:
@@ -86,7 +85,7 @@ class Receiving:
         """Take in what can be, leave in `_waiting` what may still be used at once, and give the rest."""
         dispatcher = self._dispatcher
         assert dispatcher is not None
-        receipts, now = dispatcher.receipts, time.monotonic()
+        receipts, now = dispatcher.receipts, asyncio.get_running_loop().time()
         early: list[_Waiting] = []
         ripe: list[_Waiting] = []
         for each in batch:

@@ -29,7 +29,7 @@ from services.router.reservation_store import ReservationStore
 from services.router.settings import RouterSettings
 from services.router.ticket_store import TicketStore
 from services.router.upkeep import Upkeep
-from services.runtime import mongo, worker
+from services.runtime import worker
 from services.runtime.consuming import Consumption
 from services.runtime.metrics import ConsumingMetrics, ProducingMetrics, RouterMetrics
 from services.runtime.mongo import Database
@@ -38,6 +38,7 @@ from services.runtime.readiness import Readiness
 from services.runtime.retries import UNAVAILABLE
 from services.runtime.sealing import Keyring
 from services.runtime.settings import load
+from services.runtime.surroundings import Surroundings
 
 SWITCH_S: Final = 0.0005
 
@@ -102,18 +103,23 @@ def router(
     )
 
 
-def main() -> None:
-    """Run the router until it is told to stop. Never returns."""
-    settings = load(RouterSettings)
-    registry, readiness = CollectorRegistry(), Readiness()
+def parts(
+    settings: RouterSettings,
+    around: Surroundings,
+    *,
+    keyring: Keyring,
+    readiness: Readiness,
+    registry: CollectorRegistry,
+) -> Sequence[worker.Part]:
+    """Everything that runs, in the order in which it starts."""
     metrics = RouterMetrics(registry)
-    database = mongo.connect(settings.mongo, database=settings.mongo_database)
-    producer = Producer(settings, ProducingMetrics(registry))
+    database = around.database
+    producer = Producer(settings, ProducingMetrics(registry), client=around.producer)
     placement = Placement(ReservationStore(database), organisation(packaged()))
     handlers = router(
         settings,
         database,
-        keyring=Keyring.of_service(settings.keyring),
+        keyring=keyring,
         placement=placement,
         publish=producer.publish,
         metrics=metrics,
@@ -128,6 +134,7 @@ def main() -> None:
         readiness=readiness,
         batch_max=settings.router_batch_max,
         linger_s=settings.router_linger_s,
+        application=around.application,
     )
     upkeep = Upkeep(
         placement=placement,
@@ -140,9 +147,17 @@ def main() -> None:
         poll_s=settings.directory_poll_s,
         offer_s=settings.offer_s,
     )
+    return [producer, Foundation(database, placement), upkeep, consumption]
+
+
+def main() -> None:
+    """Run the router until it is told to stop. Never returns."""
+    settings = load(RouterSettings)
+    registry, readiness = CollectorRegistry(), Readiness()
+    keyring = Keyring.of_service(settings.keyring)
+    running = parts(settings, Surroundings.of(settings), keyring=keyring, readiness=readiness, registry=registry)
     vocabulary()
     # The database driver works in threads: with Python's usual 5 ms every answer would wait that long while texts are
     # read.
     sys.setswitchinterval(SWITCH_S)
-    parts: list[worker.Part] = [producer, Foundation(database, placement), upkeep, consumption]
-    worker.run(settings, parts, readiness=readiness, registry=registry)
+    worker.run(settings, running, readiness=readiness, registry=registry)

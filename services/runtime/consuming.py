@@ -1,6 +1,6 @@
 """Consuming: batches from Faust to a handler, committed when they are finished and never before.
 
-    Faust's stream -> deliver (ledger) -> pending -> batch -> Handling -> ledger -> commit
+    Faust's stream -> take (ledger) -> pending -> batch -> Handling -> ledger -> commit
 
 One batch runs at a time, so that what has one key is handled in order. Within a batch the handler may work on all keys
 at once (`by_key`). While a batch runs or waits for a part that is away, the next one gathers, up to a bound; beyond it
@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -71,6 +71,7 @@ class Consumption:
         batch_max: int = 500,
         linger_s: float = 0.02,
         instance: str | None = None,
+        application: Callable[..., Application] = Application,
     ) -> None:
         """A consumption that is not started.
 
@@ -85,6 +86,7 @@ class Consumption:
             batch_max: most messages of a batch.
             linger_s: seconds that a batch that is not full waits for more.
             instance: static membership, a name unique in the group and the same after a restart.
+            application: what reads from Kafka.
         """
         self.group = f"amends-{service}"
         self.topics = {topic.name: topic for topic in topics}
@@ -96,6 +98,7 @@ class Consumption:
         self._pending_max = _PENDING_BATCHES_MAX * batch_max
         self._linger_s = linger_s
         self._instance = instance
+        self._application = application
         self._ledger = Ledger()
         self.ownership = Ownership(self._ledger, self._ends)
         self.failure: BaseException | None = None
@@ -135,7 +138,7 @@ class Consumption:
     async def start(self) -> None:
         """Join the group and begin. Partitions are assigned some seconds later; see `ownership`."""
         self._readiness.set("consuming", False, "no partitions are assigned yet")
-        app = Application(
+        app = self._application(
             self.group,
             connection=connection(self._settings),
             instance=self._instance,
@@ -145,12 +148,7 @@ class Consumption:
             when_crashed=self._crashed,
         )
         self._app = app
-        app.in_worker = True
-        app.loop = asyncio.get_running_loop()
-        topic = app.topic(*self.topics, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
-        app.agent(topic, name=f"{self.group}-agent")(self._consume)
-        app.finalize()
-        await app.start()
+        await app.read(self.topics, self._take)
         self._tasks = [
             asyncio.create_task(self._guarded(self._batches()), name="batches"),
             asyncio.create_task(self._guarded(self._commits()), name="commits"),
@@ -196,24 +194,23 @@ class Consumption:
     async def _ends(self) -> Mapping[tuple[str, int], int]:
         return await asyncio.wait_for(self._app.ends(), 5.0) if self._app else {}
 
-    async def _consume(self, stream: Any) -> None:
-        """Faust's agent: hand over what arrives, and wait while there is no room. An event brings all of a poll."""
-        async for event in stream.noack().events():
-            for record in event.value:
-                place = (record.topic, record.partition)
-                delivery = self._ledger.deliver(place, record.offset)
-                if delivery is Delivery.REREAD:
-                    log.warning("records.missing", topic=record.topic, partition=record.partition, before=record.offset)
-                    await self._app.reread(place)  # type: ignore[union-attr]
-                if delivery is not Delivery.TAKE:
-                    continue
-                self._pending.append(record)
-                if len(self._pending) >= self._pending_max:
-                    await self._wait_for_room()
-                    # What was fetched for a former assignment is read again, by whoever owns it now.
-                    if event.message.generation_id != event.app.consumer_generation_id:
-                        break
-            self._changed.set()
+    async def _take(self, records: Sequence[Any], is_current: Callable[[], bool]) -> None:
+        """Hand over what arrives, and wait while there is no room."""
+        for record in records:
+            place = (record.topic, record.partition)
+            delivery = self._ledger.deliver(place, record.offset)
+            if delivery is Delivery.REREAD:
+                log.warning("records.missing", topic=record.topic, partition=record.partition, before=record.offset)
+                await self._app.reread(place)  # type: ignore[union-attr]
+            if delivery is not Delivery.TAKE:
+                continue
+            self._pending.append(record)
+            if len(self._pending) >= self._pending_max:
+                await self._wait_for_room()
+                # What was fetched for a former assignment is read again, by whoever owns it now.
+                if not is_current():
+                    break
+        self._changed.set()
 
     async def _wait_for_room(self) -> None:
         self._changed.set()
@@ -244,8 +241,9 @@ class Consumption:
             self._changed.clear()
             await self._changed.wait()
         if len(self._pending) < self._batch_max and self._linger_s:
-            deadline = time.monotonic() + self._linger_s
-            while (left := deadline - time.monotonic()) > 0 and len(self._pending) < self._batch_max:
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + self._linger_s
+            while (left := deadline - loop.time()) > 0 and len(self._pending) < self._batch_max:
                 self._changed.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), left)

@@ -16,7 +16,7 @@ What is replaced in faust-streaming 0.15.3, and why:
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import faust
@@ -47,6 +47,9 @@ _JAM_POLL_S = 0.002
 _POLL_RECORDS_MAX = 1000
 
 Offsets = dict[tuple[str, int], int]
+Take = Callable[[Sequence[Any], Callable[[], bool]], Awaitable[None]]
+"""Takes the records of a poll, in order of each partition, and may ask whether they are still of this assignment.
+It is not called again before it returns."""
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
@@ -362,6 +365,22 @@ class Application(faust.App):
         parts = super().on_init_dependencies()
         self.sensors.remove(self.monitor)
         return parts
+
+    async def read(self, topics: Iterable[str], take: Take) -> None:
+        """Join the group and begin; partitions are assigned some seconds later."""
+        self.in_worker = True
+        self.loop = asyncio.get_running_loop()
+        topic = self.topic(*topics, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+        async def consume(stream: Any) -> None:
+            # An event brings all of a poll.
+            async for event in stream.noack().events():
+                generation = event.message.generation_id
+                await take(event.value, lambda generation=generation: generation == self.consumer_generation_id)  # type: ignore[misc]
+
+        self.agent(topic, name=f"{self.conf.id}-agent")(consume)
+        self.finalize()
+        await self.start()
 
     async def ends(self) -> Offsets:
         """The end offsets of the assigned partitions now."""

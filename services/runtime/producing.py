@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Self
@@ -101,7 +101,12 @@ class Producer:
     """Publishes batches; safe to use from many tasks at once."""
 
     def __init__(
-        self, settings: RuntimeSettings, metrics: ProducingMetrics, *, publish_s_max: float = PUBLISH_S_MAX
+        self,
+        settings: RuntimeSettings,
+        metrics: ProducingMetrics,
+        *,
+        publish_s_max: float = PUBLISH_S_MAX,
+        client: Callable[..., AIOKafkaProducer] = AIOKafkaProducer,
     ) -> None:
         """A producer that is not started.
 
@@ -109,10 +114,12 @@ class Producer:
             settings: where Kafka is.
             metrics: what is counted.
             publish_s_max: seconds after which `publish` gives up on an attempt.
+            client: what talks to Kafka.
         """
         self._connection = connection(settings)
         self._metrics = metrics
         self._publish_s_max = publish_s_max
+        self._client = client
         self._producer: _Live | None = None
         self._renewing = asyncio.Lock()
         self._stopped = False
@@ -199,7 +206,7 @@ class Producer:
             if self._stopped:
                 raise PublishFailed("The producer is stopped")
             if self._producer is None:
-                self._producer = await _Live.connect(self._connection)
+                self._producer = await _Live.connect(self._client, self._connection)
             return self._producer
 
     async def _drop(self, failed: "_Live") -> None:
@@ -218,8 +225,8 @@ class _Live:
         self._closing = asyncio.Event()
 
     @classmethod
-    async def connect(cls, connection: Connection) -> Self:
-        producer = AIOKafkaProducer(
+    async def connect(cls, client: Callable[..., AIOKafkaProducer], connection: Connection) -> Self:
+        producer = client(
             **connection,
             enable_idempotence=True,
             acks="all",

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 from collections import Counter as Multiset
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 import stamina
 from prometheus_client import CollectorRegistry
 
 from schemas.topics import NOTIFICATION_EVENT, TICKET_EVENT
-from services.runtime import mongo, worker
+from services.runtime import worker
 from services.runtime.consuming import Consumption, Ownership
 from services.runtime.deadline_store import MongoDeadlineStore
 from services.runtime.deadlines import Deadlines, Firing, Timing
@@ -20,6 +20,7 @@ from services.runtime.producing import Producer
 from services.runtime.readiness import Readiness
 from services.runtime.retries import UNAVAILABLE
 from services.runtime.settings import load
+from services.runtime.surroundings import Surroundings
 from services.sla_monitor.clock_store import PARTS, ClockStore
 from services.sla_monitor.counting import Counter
 from services.sla_monitor.handlers import SlaMonitor
@@ -111,14 +112,19 @@ async def _every(period_s: float, work: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(period_s - min(period_s, loop.time() - started_at))
 
 
-def main() -> None:
-    """Run the SLA monitor until it is told to stop. Never returns."""
-    settings = load(SlaMonitorSettings)
-    registry, readiness = CollectorRegistry(), Readiness()
-    database = mongo.connect(settings.mongo, database=settings.mongo_database)
-    producer = Producer(settings, ProducingMetrics(registry))
+def parts(
+    settings: SlaMonitorSettings,
+    around: Surroundings,
+    *,
+    default: SlaPolicy,
+    timing: Timing,
+    readiness: Readiness,
+    registry: CollectorRegistry,
+) -> Sequence[worker.Part]:
+    """Everything that runs, in the order in which it starts; `default` is the policy where none was ever loaded."""
+    database = around.database
+    producer = Producer(settings, ProducingMetrics(registry), client=around.producer)
     deadline_store = MongoDeadlineStore(database)
-    timing = Timing(window_s=settings.deadline_window_s, window_size_max=settings.deadline_window_max)
     deadlines = Deadlines(SERVICE, deadline_store, DeadlineMetrics(registry), timing=timing)
     clocks, metrics = ClockStore(database), SlaMetrics(registry)
     foundation = Foundation(
@@ -127,7 +133,7 @@ def main() -> None:
         clocks=clocks,
         policies=PolicyStore(database),
         metrics=metrics,
-        default=read_policy(),
+        default=default,
     )
     handlers = SlaMonitor(
         service=SERVICE,
@@ -149,9 +155,24 @@ def main() -> None:
         readiness=readiness,
         batch_max=settings.sla_batch_max,
         linger_s=settings.sla_linger_s,
+        application=around.application,
     )
     foundation.ownership = consumption.ownership
     consumption.ownership.on_change(clocks.forget)
     firing = Firing(deadlines, handlers.on_due, consumption.ownership)
-    parts: list[worker.Part] = [producer, foundation, consumption, firing]
-    worker.run(settings, parts, readiness=readiness, registry=registry)
+    return [producer, foundation, consumption, firing]
+
+
+def main() -> None:
+    """Run the SLA monitor until it is told to stop. Never returns."""
+    settings = load(SlaMonitorSettings)
+    registry, readiness = CollectorRegistry(), Readiness()
+    running = parts(
+        settings,
+        Surroundings.of(settings),
+        default=read_policy(),
+        timing=Timing(window_s=settings.deadline_window_s, window_size_max=settings.deadline_window_max),
+        readiness=readiness,
+        registry=registry,
+    )
+    worker.run(settings, running, readiness=readiness, registry=registry)
