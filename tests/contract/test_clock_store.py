@@ -1,7 +1,7 @@
-"""What the SLA monitor relies on, of its clocks on the real database."""
+"""What the SLA monitor relies on, of its clocks in the database."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -9,7 +9,7 @@ import pytest
 
 from schemas.codec import encode
 from services.cli.bench.sla_tickets import opening
-from services.runtime import mongo
+from services.runtime.mongo import Database
 from services.sla_monitor import clock_store
 from services.sla_monitor.clock_store import PARTS, Armed, Change, ClockStore, Stored, Told
 from services.sla_monitor.clocks import advance
@@ -17,20 +17,15 @@ from services.sla_monitor.policy import read_policy
 from services.sla_monitor.rulebook import Policies
 from services.sla_monitor.ticket_sla import TicketSla
 
-pytestmark = pytest.mark.integration
-
 POLICIES = Policies([read_policy()])
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-async def process(mongo_url: str, database_name: str) -> AsyncIterator[Callable[[], ClockStore]]:
+async def process(database: Database) -> Callable[[], ClockStore]:
     """As many processes on one empty database as a test wants."""
-    database = mongo.connect(mongo_url, database=database_name)
     await ClockStore(database).prepare()
-    yield lambda: ClockStore(database)
-    await database.client.drop_database(database_name)
-    database.client.close()
+    return lambda: ClockStore(database)
 
 
 def changes(ticket: UUID) -> list[Change]:

@@ -3,23 +3,30 @@
 import math
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 
 from services.runtime import mongo
 from services.runtime.deadline_store import Deadline, DeadlineStore, MongoDeadlineStore, ShardState, kept_seconds
 from services.runtime.simulated import MemoryDeadlineStore
+from tests.simulation.database import Store
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 T = NOON.timestamp()
 BOTH = ("w1", "w2")
 
 
-@pytest.fixture(params=["memory", pytest.param("mongo", marks=pytest.mark.integration)])
+@pytest.fixture(params=["memory", "simulated", pytest.param("mongo", marks=pytest.mark.integration)])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[DeadlineStore]:
     """Each kind of store, empty."""
     if request.param == "memory":
         yield MemoryDeadlineStore()
+        return
+    if request.param == "simulated":
+        simulated = MongoDeadlineStore(cast("mongo.Database", Store().database()))
+        await simulated.prepare()
+        yield simulated
         return
     url, name = request.getfixturevalue("mongo_url"), request.getfixturevalue("database_name")
     database = mongo.connect(url, database=name)

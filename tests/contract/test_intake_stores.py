@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -17,9 +18,11 @@ from services.intake.published_store import MemoryPublishedStore, RedisPublished
 from services.intake.rejected_store import MemoryRejectedStore, MongoRejectedStore, Rejected, RejectedStore
 from services.runtime import mongo
 from services.runtime.sealing import Keyring
+from tests.simulation.database import Store
 
 NOW = datetime(2026, 11, 22, 2, 0, 0, 123_000, tzinfo=UTC)
 KINDS = ("memory", "real")
+DATABASES = ("memory", "simulated", "real")
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +38,26 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-async def database(parts: Stack) -> AsyncIterator[mongo.Database]:
-    """An empty database."""
+def simulated() -> mongo.Database:
+    """An empty database of the simulation."""
+    return cast("mongo.Database", Store().database())
+
+
+@pytest.fixture
+async def real(parts: Stack) -> AsyncIterator[mongo.Database]:
+    """An empty real one."""
     name = f"test_{uuid4().hex[:12]}"
     connected = mongo.connect(parts.addresses.mongo, database=name)
     yield connected
     await connected.client.drop_database(name)
     connected.client.close()
+
+
+@pytest.fixture(params=["simulated", "real"])
+def database(request: pytest.FixtureRequest) -> mongo.Database:
+    """Each of them."""
+    empty: mongo.Database = request.getfixturevalue(request.param)
+    return empty
 
 
 @pytest.fixture
@@ -55,12 +71,12 @@ def claim(number: int, fingerprint: str = "f", *, later_s: int = 0) -> Claim:
     return Claim(UUID(int=number), fingerprint, NOW + timedelta(seconds=later_s))
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=DATABASES)
 def idempotency(request: pytest.FixtureRequest) -> IdempotencyStore:
     """Both."""
     if request.param == "memory":
         return MemoryIdempotencyStore()
-    return MongoIdempotencyStore(request.getfixturevalue("database"), timeout_s=5)
+    return MongoIdempotencyStore(request.getfixturevalue(request.param), timeout_s=5)
 
 
 async def test_the_first_claim_of_an_id_holds(idempotency: IdempotencyStore) -> None:
@@ -109,12 +125,12 @@ async def test_a_redis_that_is_away_is_as_good_as_one_that_knows_nothing() -> No
     await store.add([claim(1)])
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=DATABASES)
 def rejected_store(request: pytest.FixtureRequest) -> RejectedStore:
     """Both."""
     if request.param == "memory":
         return MemoryRejectedStore()
-    return MongoRejectedStore(request.getfixturevalue("database"), timeout_s=5, kept_s=3600)
+    return MongoRejectedStore(request.getfixturevalue(request.param), timeout_s=5, kept_s=3600)
 
 
 async def test_refused_complaints_are_listed_latest_first(rejected_store: RejectedStore, keyring: Keyring) -> None:
@@ -143,7 +159,7 @@ def evidence_store(request: pytest.FixtureRequest, keyring: Keyring) -> Evidence
     """Both."""
     if request.param == "memory":
         return MemoryEvidenceStore()
-    return GridFsEvidenceStore(request.getfixturevalue("database"), keyring, timeout_s=10)
+    return GridFsEvidenceStore(request.getfixturevalue("real"), keyring, timeout_s=10)
 
 
 async def test_evidence_comes_back_as_it_went_in(evidence_store: EvidenceStore) -> None:
@@ -165,11 +181,11 @@ async def test_old_refused_complaints_are_set_to_go(database: mongo.Database) ->
     assert any(index.get("expireAfterSeconds") == 3600 for index in indexes.values())
 
 
-async def test_evidence_rests_sealed(database: mongo.Database, keyring: Keyring) -> None:
+async def test_evidence_rests_sealed(real: mongo.Database, keyring: Keyring) -> None:
     """Nothing of it can be read in the database."""
-    store = GridFsEvidenceStore(database, keyring, timeout_s=10)
+    store = GridFsEvidenceStore(real, keyring, timeout_s=10)
     await store.put(Evidence(uuid4(), "image/png", b"a face at a door" * 100, NOW))
-    pieces = [piece async for piece in database["evidence.chunks"].find()]
+    pieces = [piece async for piece in real["evidence.chunks"].find()]
     assert pieces
     assert not any(b"face" in piece["data"] for piece in pieces)
 

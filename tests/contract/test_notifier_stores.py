@@ -1,6 +1,5 @@
 """What the notifier relies on, of its stores: the fake and the one in the database."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -17,7 +16,6 @@ from services.notifier.moments import Addressee, Notice, Owed, Person, Standing
 from services.notifier.notification import Notification, State, Wait
 from services.notifier.notification_store import MongoNotificationStore, NotificationStore
 from services.notifier.policy import NotificationPolicy
-from services.runtime import mongo
 from services.runtime.mongo import Database
 from services.runtime.sealing import Keyring
 from tests.unit.notifier.fakes import FakeNotificationStore
@@ -29,21 +27,12 @@ POLICY = NotificationPolicy.model_validate(
 PERSON = Person(COMPLAINT, COMPLAINT, MASKED, Channel.WEB, Language.ZH, "Asia/Shanghai", NOON)
 
 
-@pytest.fixture
-async def database(mongo_url: str, database_name: str) -> AsyncIterator[Database]:
-    """An empty one."""
-    made = mongo.connect(mongo_url, database=database_name)
-    yield made
-    await made.client.drop_database(database_name)
-    made.client.close()
-
-
-@pytest.fixture(params=["fake", "real"])
+@pytest.fixture(params=["fake", "simulated", pytest.param("real", marks=pytest.mark.integration)])
 def store(request: pytest.FixtureRequest) -> NotificationStore:
     """Each of them."""
     if request.param == "fake":
         return FakeNotificationStore()
-    return MongoNotificationStore(request.getfixturevalue("database"))
+    return MongoNotificationStore(request.getfixturevalue(f"{request.param}_connections")())
 
 
 async def test_indexes_may_be_made_again(database: Database) -> None:

@@ -1,7 +1,7 @@
-"""What the router relies on, of its stores on the real database."""
+"""What the router relies on, of its stores in the database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
@@ -24,26 +24,8 @@ from services.router.opening import opening
 from services.router.parked_store import ParkedStore
 from services.router.reservation_store import ReservationStore
 from services.router.ticket_store import TicketStore
-from services.runtime import mongo
 from services.runtime.mongo import Database
 from tests.unit.router.examples import AT, NOBODY, command, complaint, said, ticket
-
-pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-async def connections(mongo_url: str, database_name: str) -> AsyncIterator[Callable[[], Database]]:
-    """As many connections to one empty database as a test wants."""
-    made: list[Database] = []
-
-    def connect() -> Database:
-        made.append(mongo.connect(mongo_url, database=database_name))
-        return made[-1]
-
-    yield connect
-    await connect().client.drop_database(database_name)
-    for database in made:
-        database.client.close()
 
 
 async def test_numbers_are_handed_out_once(connections: Callable[[], Database]) -> None:

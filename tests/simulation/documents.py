@@ -1,0 +1,250 @@
+"""What MongoDB means by a filter, an update, an order and a projection, as functions of documents.
+
+Documents are as BSON gives them back, see `stored`. What no store of ours uses is refused with `NotImplementedError`
+rather than guessed. Source: the manual of MongoDB, "BSON Types: Comparison/Sort Order" and "Query an Array".
+"""
+
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import bson
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from bson.int64 import Int64
+from pymongo.errors import WriteError
+
+Document = dict[str, Any]
+Key = tuple[int, Any]
+"""Of a value: equal, and in order, where MongoDB says so; can be hashed."""
+
+_OPTIONS: Final[CodecOptions[Document]] = CodecOptions(
+    tz_aware=True, uuid_representation=UuidRepresentation.STANDARD
+)  # as `services.runtime.mongo` connects
+_RANKS: Final = {int: 2, Int64: 2, float: 2, str: 3, bytes: 6, UUID: 7, bool: 9, datetime: 10}
+_NOTHING: Final[Key] = (1, 0)
+_CANNOT_CREATE_FIELD: Final = 28
+_TYPE_MISMATCH: Final = 14
+
+
+def stored(document: Mapping[str, Any]) -> Document:
+    """What the database gives back of it: times in whole milliseconds of UTC, lists for tuples, texts for StrEnums."""
+    return bson.decode(bson.encode(document, codec_options=_OPTIONS), codec_options=_OPTIONS)
+
+
+def copied(document: Document) -> Document:
+    """The same, sharing nothing that can be changed."""
+    copy = document.copy()
+    for name, value in document.items():
+        kind = type(value)
+        if kind is dict:
+            copy[name] = copied(value)
+        elif kind is list:
+            copy[name] = _copied_list(value)
+    return copy
+
+
+def _copied_list(values: list[Any]) -> list[Any]:
+    return [copied(v) if type(v) is dict else _copied_list(v) if type(v) is list else v for v in values]
+
+
+def key(value: Any) -> Key:
+    """How a value compares: first by its type, then by itself; True is not 1, but 1.0 is."""
+    kind = type(value)
+    if kind is str:
+        return 3, value
+    if value is None:
+        return _NOTHING
+    if kind is dict:
+        return 4, tuple((of[0], name, of[1]) for name, of in ((name, key(v)) for name, v in value.items()))
+    if kind is list:
+        return 5, tuple(map(key, value))
+    return _RANKS[kind], value
+
+
+def found(value: Any, path: str) -> list[Any]:
+    """Every value that a condition on `path` looks at: an array's elements and itself; empty when there is none."""
+    name, dot, rest = path.partition(".")
+    if type(value) is list:
+        reached = [at for element in value if type(element) is dict for at in found(element, path)]
+        if name.isdigit() and int(name) < len(value):
+            reached += found(value[int(name)], rest) if dot else _with_elements(value[int(name)])
+        return reached
+    if type(value) is not dict or name not in value:
+        return []
+    return found(value[name], rest) if dot else _with_elements(value[name])
+
+
+def _with_elements(value: Any) -> list[Any]:
+    return [*value, value] if type(value) is list else [value]
+
+
+def keys(document: Document, path: str) -> list[Key]:
+    """Keys of what is found at `path`; what is missing counts as null."""
+    return [key(v) for v in found(document, path)] or [_NOTHING]
+
+
+def first_key(document: Document, path: str) -> Key:
+    """By which a document is sorted."""
+    at = keys(document, path)
+    if len(at) > 1:
+        raise NotImplementedError(f"sorting by the array {path}")
+    return at[0]
+
+
+Condition = Callable[[Document, str], bool]
+
+
+def _is_in(values: Iterable[Any]) -> Condition:
+    wanted = {key(v) for v in values}
+    return lambda document, path: not wanted.isdisjoint(keys(document, path))
+
+
+def _compares(compare: Callable[[Key, Key], bool]) -> Callable[[Any], Condition]:
+    def made(value: Any) -> Condition:
+        wanted = key(value)
+        # Only values of one type are compared: a time is neither before nor after null.
+        return lambda document, path: any(k[0] == wanted[0] and compare(k, wanted) for k in keys(document, path))
+
+    return made
+
+
+def _not(made: Callable[[Any], Condition]) -> Callable[[Any], Condition]:
+    def negated(value: Any) -> Condition:
+        condition = made(value)
+        return lambda document, path: not condition(document, path)
+
+    return negated
+
+
+_equals: Final = _compares(operator.eq)
+_CONDITIONS: Final[dict[str, Callable[[Any], Condition]]] = {
+    "$eq": _equals,
+    "$ne": _not(_equals),
+    "$in": _is_in,
+    "$nin": _not(_is_in),
+    "$gt": _compares(operator.gt),
+    "$gte": _compares(operator.ge),
+    "$lt": _compares(operator.lt),
+    "$lte": _compares(operator.le),
+    "$exists": lambda wanted: lambda document, path: bool(found(document, path)) is bool(wanted),
+}
+
+
+def operators(condition: Any) -> Document:
+    """A condition on a field by its operators; a plain value is `$eq`."""
+    if type(condition) is dict and condition and next(iter(condition)).startswith("$"):
+        return condition
+    return {"$eq": condition}
+
+
+def matcher(query: Mapping[str, Any]) -> Callable[[Document], bool]:
+    """Tells whether a document matches a filter."""
+    tests: list[Callable[[Document], bool]] = []
+    for path, condition in query.items():
+        if path in {"$or", "$and"}:
+            branches = [matcher(branch) for branch in condition]
+            joined = any if path == "$or" else all
+            tests.append(lambda d, joined=joined, branches=branches: joined(branch(d) for branch in branches))
+            continue
+        for name, value in operators(condition).items():
+            if path.startswith("$") or name not in _CONDITIONS:
+                raise NotImplementedError(f"the condition {path}: {name}")
+            holds = _CONDITIONS[name](value)
+            tests.append(lambda d, path=path, holds=holds: holds(d, path))
+    if len(tests) == 1:
+        return tests[0]
+    return lambda document: all(test(document) for test in tests)
+
+
+def updated(document: Document, update: Mapping[str, Any], *, is_new: bool = False) -> Document:
+    """A document after an update by operators.
+
+    Raises:
+        WriteError: a value that is there does not allow it.
+    """
+    after = copied(document)
+    for name, changes in update.items():
+        if name == "$setOnInsert" and not is_new:
+            continue
+        if name not in _CHANGES:
+            raise NotImplementedError(f"the update operator {name}")
+        for path, value in changes.items():
+            *parents, last = path.split(".")
+            place: Any = after
+            for parent in parents:
+                place = _step(place, parent, path)
+            _CHANGES[name](place, last, _copied_list([value])[0])
+    return after
+
+
+def _step(place: Any, name: str, path: str) -> Any:
+    if type(place) is list and name.isdigit():
+        place.extend([None] * (int(name) - len(place)))
+        if int(name) == len(place):
+            place.append({})
+        inner = place[int(name)]
+    elif type(place) is dict:
+        inner = place.setdefault(name, {})
+    else:
+        inner = None
+    if type(inner) not in {dict, list}:
+        raise WriteError(f"Cannot create a field of {path} in {inner!r}", _CANNOT_CREATE_FIELD)
+    return inner
+
+
+def _set(place: Any, name: str, value: Any) -> None:
+    if type(place) is dict:
+        place[name] = value
+        return
+    if not name.isdigit():
+        raise WriteError(f"Cannot create the field {name} in an array", _CANNOT_CREATE_FIELD)
+    place.extend([None] * (int(name) + 1 - len(place)))
+    place[int(name)] = value
+
+
+def _unset(place: Any, name: str, _: Any) -> None:
+    if type(place) is dict:
+        place.pop(name, None)
+    elif name.isdigit() and int(name) < len(place):
+        place[int(name)] = None
+
+
+def _increase(place: Any, name: str, by: Any) -> None:
+    if type(place) is not dict:
+        raise NotImplementedError("$inc in an array")
+    before = place.get(name, 0)
+    if key(before)[0] != _RANKS[int]:
+        raise WriteError(f"Cannot apply $inc to {name}: {before!r}", _TYPE_MISMATCH)
+    place[name] = before + by
+
+
+_CHANGES: Final[dict[str, Callable[[Any, str, Any], None]]] = {
+    "$set": _set,
+    "$setOnInsert": _set,
+    "$unset": _unset,
+    "$inc": _increase,
+}
+
+
+def seed(query: Mapping[str, Any]) -> Document:
+    """What an upsert that found nothing begins with: the values that the filter demands."""
+    return updated(
+        {},
+        {"$set": {path: ops["$eq"] for path, c in query.items() if path[0] != "$" and "$eq" in (ops := operators(c))}},
+    )
+
+
+def projector(projection: Mapping[str, Any] | None) -> Callable[[Document], Document]:
+    """Makes copies of documents with the fields that are asked for."""
+    if not projection:
+        return copied
+    if any("." in name for name in projection):
+        raise NotImplementedError("projecting inside of a field")
+    named = {name for name, shown in projection.items() if shown}
+    if named - {"_id"} or (named and len(projection) == 1):
+        shown = named | ({"_id"} if projection.get("_id", 1) else set())
+        return lambda document: copied({name: v for name, v in document.items() if name in shown})
+    return lambda document: copied({name: v for name, v in document.items() if name not in projection})
