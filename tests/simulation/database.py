@@ -200,6 +200,7 @@ class _Kept:
         self.indexes: dict[str, Document] = {"_id_": {"v": 2, "key": [("_id", 1)]}}
         self._fields: dict[str, _Field] = {}
         self._uniques: list[_Unique] = []
+        self._indexes: list[_Field | _Unique] = []
 
     def create_index(self, fields: Sequence[tuple[str, int]], options: Mapping[str, Any]) -> str:
         name = "_".join(f"{path}_{direction}" for path, direction in fields)
@@ -215,6 +216,7 @@ class _Kept:
                     self._fields[path] = _Field(path)
                     for document in self.documents.values():
                         self._fields[path].add(document)
+            self._indexes = [*self._fields.values(), *self._uniques]
             self.indexes[name] = {"v": 2, "key": list(fields), **options}
         return name
 
@@ -224,7 +226,7 @@ class _Kept:
         for unique in self._uniques:
             unique.check(document)
         self.documents[document["_id"]] = document
-        for index in (*self._fields.values(), *self._uniques):
+        for index in self._indexes:
             index.add(document)
         return {"nInserted": 1}
 
@@ -245,7 +247,7 @@ class _Kept:
         for unique in self._uniques:
             unique.check(after)
         self.documents[before["_id"]] = after
-        for index in (*self._fields.values(), *self._uniques):
+        for index in self._indexes:
             index.move(before, after)
         return True
 
@@ -253,7 +255,7 @@ class _Kept:
         matched = self.matching(query, limit=0 if many else 1)
         for document in matched:
             del self.documents[document["_id"]]
-            for index in (*self._fields.values(), *self._uniques):
+            for index in self._indexes:
                 index.remove(document)
         return {"nRemoved": len(matched)}
 
