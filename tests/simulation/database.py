@@ -18,18 +18,19 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, InvalidOperation, 
 from pymongo.results import BulkWriteResult, DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
 
 from tests.simulation.documents import (
+    Change,
     Document,
     Key,
     copied,
     first_key,
     key,
     keys,
-    matcher,
     operators,
     projector,
     seed,
     stored,
-    updated,
+    tests,
+    updater,
 )
 
 _DUPLICATE_KEY: Final = 11000
@@ -38,8 +39,6 @@ _RANGES: Final = {"$gt", "$gte", "$lt", "$lte"}
 
 Effect = Callable[[], Mapping[str, Any]]
 """One write. Gives what it adds to the counts of a bulk; raises `WriteError`, then it has changed nothing."""
-Change = Callable[..., Document]
-"""Makes a new document of an old one; `is_new` says that an upsert found none."""
 Request = (
     InsertOne[Document]
     | UpdateOne
@@ -267,8 +266,7 @@ class _Kept:
         else:
             candidates = [self.documents[id_] for id_ in ids]
         rest = {p: c for p, c in query.items() if p != path}
-        if rest and candidates:
-            holds = matcher(rest)
+        for holds in tests(rest) if candidates else ():
             candidates = [d for d in candidates if holds(d)]
         return list(candidates)[: limit or None]
 
@@ -333,7 +331,7 @@ class SimulatedCollection:
     def find(
         self, query: Mapping[str, Any] | None = None, projection: Mapping[str, Any] | None = None
     ) -> "SimulatedCursor":
-        return SimulatedCursor(self, self._kept, stored(query or {}), projector(projection))
+        return SimulatedCursor(self, self._kept, stored(query or {}), projection)
 
     async def find_one(
         self, query: Mapping[str, Any] | None = None, projection: Mapping[str, Any] | None = None
@@ -460,12 +458,12 @@ class SimulatedCursor:
     """What was found. It is read in one step, when it is first asked for a document."""
 
     def __init__(
-        self, collection: SimulatedCollection, kept: _Kept, query: Document, shown: Callable[[Document], Document]
+        self, collection: SimulatedCollection, kept: _Kept, query: Document, projection: Mapping[str, Any] | None
     ) -> None:
         self._collection = collection
         self._kept = kept
         self._query = query
-        self._shown = shown
+        self._projection = projection
         self._order: Sequence[tuple[str, int]] = ()
         self._limit = 0
 
@@ -489,19 +487,18 @@ class SimulatedCursor:
         found = self._kept.matching(self._query, limit=0 if self._order else self._limit)
         for path, direction in reversed(self._order):
             found.sort(key=lambda d, path=path: first_key(d, path), reverse=direction < 0)
-        return [self._shown(d) for d in found[: self._limit or None]]
+        return [*map(projector(self._projection), found[: self._limit or None])] if found else []
 
 
 def _updating(update: Mapping[str, Any]) -> Change:
     validate_ok_for_update(update)
-    changes = stored(update)
-    return lambda document, *, is_new=False: updated(document, changes, is_new=is_new)
+    return updater(stored(update))
 
 
 def _replacing(replacement: Mapping[str, Any]) -> Change:
     validate_ok_for_replace(replacement)
     new = stored(replacement)
-    return lambda document, *, is_new=False: {"_id": document.get("_id", new.get("_id"))} | copied(new)
+    return lambda document, *, is_new=False: {"_id": document.get("_id", new.get("_id"))} | new
 
 
 def _changed(counts: Document) -> UpdateResult:

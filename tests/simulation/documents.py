@@ -14,12 +14,14 @@ import bson
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from bson.int64 import Int64
-from bson.tz_util import utc
 from pymongo.errors import WriteError
 
 Document = dict[str, Any]
 Key = tuple[int, Any]
 """Of a value: equal, and in order, where MongoDB says so; can be hashed."""
+Test = Callable[[Document], bool]
+Change = Callable[..., Document]
+"""Makes a new document of an old one; `is_new` says that an upsert found none."""
 
 _OPTIONS: Final[CodecOptions[Document]] = CodecOptions(
     tz_aware=True, uuid_representation=UuidRepresentation.STANDARD
@@ -41,16 +43,15 @@ def stored(document: Mapping[str, Any]) -> Document:
 
 def _stored(value: Any) -> Any:
     kind = type(value)
-    if kind in _UNCHANGED:
+    if kind in _UNCHANGED or (kind is int and -(2**31) <= value < 2**31):
         return value
     if kind is dict:
         return stored(value)
     if kind is list or kind is tuple:
         return [v if type(v) is str else _stored(v) for v in value]
-    if kind is int and -(2**31) <= value < 2**31:
-        return value
-    if kind is datetime and (value.tzinfo is UTC or value.tzinfo is utc):
-        return value.replace(microsecond=value.microsecond // 1000 * 1000, tzinfo=utc)
+    if kind is datetime and value.tzinfo is UTC:
+        inside = value.microsecond % 1000
+        return value.replace(microsecond=value.microsecond - inside) if inside else value
     return bson.decode(bson.encode({"": value}, codec_options=_OPTIONS), codec_options=_OPTIONS)[""]
 
 
@@ -117,40 +118,38 @@ def first_key(document: Document, path: str) -> Key:
     return at[0]
 
 
-Condition = Callable[[Document, str], bool]
+def _equals(value: Any, path: str) -> Test:
+    wanted = key(value)
+    return lambda document: wanted in keys(document, path)
 
 
-def _is_in(values: Iterable[Any]) -> Condition:
+def _is_in(values: Iterable[Any], path: str) -> Test:
     wanted = {key(v) for v in values}
-    return lambda document, path: not wanted.isdisjoint(keys(document, path))
+    return lambda document: not wanted.isdisjoint(keys(document, path))
 
 
-def _compares(compare: Callable[[Key, Key], bool]) -> Callable[[Any], Condition]:
-    def made(value: Any) -> Condition:
+def _compares(compare: Callable[[Key, Key], bool]) -> Callable[[Any, str], Test]:
+    def made(value: Any, path: str) -> Test:
         wanted = key(value)
-
         # Only values of one type are compared: a time is neither before nor after null.
-        def holds(document: Document, path: str) -> bool:
-            for at in keys(document, path):
-                if at[0] == wanted[0] and compare(at, wanted):
-                    return True
-            return False
-
-        return holds
+        return lambda document: any(k[0] == wanted[0] and compare(k, wanted) for k in keys(document, path))
 
     return made
 
 
-def _not(made: Callable[[Any], Condition]) -> Callable[[Any], Condition]:
-    def negated(value: Any) -> Condition:
-        condition = made(value)
-        return lambda document, path: not condition(document, path)
+def _not(made: Callable[[Any, str], Test]) -> Callable[[Any, str], Test]:
+    def negated(value: Any, path: str) -> Test:
+        holds = made(value, path)
+        return lambda document: not holds(document)
 
     return negated
 
 
-_equals: Final = _compares(operator.eq)
-_CONDITIONS: Final[dict[str, Callable[[Any], Condition]]] = {
+def _exists(wanted: Any, path: str) -> Test:
+    return lambda document: bool(found(document, path)) is bool(wanted)
+
+
+_CONDITIONS: Final[dict[str, Callable[[Any, str], Test]]] = {
     "$eq": _equals,
     "$ne": _not(_equals),
     "$in": _is_in,
@@ -159,69 +158,70 @@ _CONDITIONS: Final[dict[str, Callable[[Any], Condition]]] = {
     "$gte": _compares(operator.ge),
     "$lt": _compares(operator.lt),
     "$lte": _compares(operator.le),
-    "$exists": lambda wanted: lambda document, path: bool(found(document, path)) is bool(wanted),
+    "$exists": _exists,
 }
 
 
 def operators(condition: Any) -> Document:
     """A condition on a field by its operators; a plain value is `$eq`."""
-    if type(condition) is dict and condition and next(iter(condition)).startswith("$"):
+    if type(condition) is dict and condition and next(iter(condition))[:1] == "$":
         return condition
     return {"$eq": condition}
 
 
-def matcher(query: Mapping[str, Any]) -> Callable[[Document], bool]:
-    """Tells whether a document matches a filter."""
-    tests: list[Callable[[Document], bool]] = []
+def tests(query: Mapping[str, Any]) -> list[Test]:
+    """What a document must pass to match a filter."""
+    made: list[Test] = []
     for path, condition in query.items():
         if path in {"$or", "$and"}:
-            branches = [matcher(branch) for branch in condition]
-            joined = any if path == "$or" else all
-            tests.append(lambda d, joined=joined, branches=branches: joined(branch(d) for branch in branches))
+            made.append(_joined(any if path == "$or" else all, [tests(branch) for branch in condition]))
             continue
         for name, value in operators(condition).items():
             if path.startswith("$") or name not in _CONDITIONS:
                 raise NotImplementedError(f"the condition {path}: {name}")
-            holds = _CONDITIONS[name](value)
-            tests.append(lambda d, path=path, holds=holds: holds(d, path))
-    if len(tests) == 1:
-        return tests[0]
-    return lambda document: all(test(document) for test in tests)
+            made.append(_CONDITIONS[name](value, path))
+    return made
 
 
-def updated(document: Document, update: Mapping[str, Any], *, is_new: bool = False) -> Document:
-    """A document after an update by operators.
+def _joined(by: Callable[[Iterable[bool]], bool], branches: list[list[Test]]) -> Test:
+    return lambda document: by(all(holds(document) for holds in branch) for branch in branches)
+
+
+def updater(update: Mapping[str, Any]) -> Change:
+    """Makes the document that an update by operators makes of another, which stays as it is and shares parts with it.
 
     Raises:
-        WriteError: a value that is there does not allow it.
+        WriteError: when it is used, and a value that is there does not allow it.
     """
-    after = copied(document)
-    for name, changes in update.items():
-        if name == "$setOnInsert" and not is_new:
-            continue
-        if name not in _CHANGES:
-            raise NotImplementedError(f"the update operator {name}")
-        for path, value in changes.items():
-            *parents, last = path.split(".")
-            place: Any = after
-            for parent in parents:
-                place = _step(place, parent, path)
-            _CHANGES[name](place, last, _copied_list([value])[0])
-    return after
+    if unknown := update.keys() - _CHANGES.keys():
+        raise NotImplementedError(f"the update operators {unknown}")
+    changes = [(name, path.split("."), value) for name, paths in update.items() for path, value in paths.items()]
+
+    def change(document: Document, *, is_new: bool = False) -> Document:
+        after = document.copy()
+        for name, (*parents, last), value in changes:
+            if is_new or name != "$setOnInsert":
+                place: Any = after
+                for parent in parents:
+                    place = _opened(place, parent)
+                _CHANGES[name](place, last, value)
+        return after
+
+    return change
 
 
-def _step(place: Any, name: str, path: str) -> Any:
-    if type(place) is list and name.isdigit():
-        place.extend([None] * (int(name) - len(place)))
-        if int(name) == len(place):
-            place.append({})
-        inner = place[int(name)]
-    elif type(place) is dict:
-        inner = place.setdefault(name, {})
+def _opened(place: Any, name: str) -> Any:
+    """A copy of what is at `name`, put in its place; a new document where nothing is."""
+    if type(place) is dict:
+        inner = place.get(name, {})
+    elif name.isdigit():
+        inner = place[int(name)] if int(name) < len(place) else {}
     else:
         inner = None
     if type(inner) not in {dict, list}:
-        raise WriteError(f"Cannot create a field of {path} in {inner!r}", _CANNOT_CREATE_FIELD)
+        raise WriteError(f"Cannot create a field of {name} in {inner!r}", _CANNOT_CREATE_FIELD)
+    inner = inner.copy()
+    _set(place, name, inner)
     return inner
 
 
@@ -261,10 +261,8 @@ _CHANGES: Final[dict[str, Callable[[Any, str, Any], None]]] = {
 
 def seed(query: Mapping[str, Any]) -> Document:
     """What an upsert that found nothing begins with: the values that the filter demands."""
-    return updated(
-        {},
-        {"$set": {path: ops["$eq"] for path, c in query.items() if path[0] != "$" and "$eq" in (ops := operators(c))}},
-    )
+    equal = {path: ops["$eq"] for path, c in query.items() if path[0] != "$" and "$eq" in (ops := operators(c))}
+    return updater({"$set": equal})({})
 
 
 def projector(projection: Mapping[str, Any] | None) -> Callable[[Document], Document]:
