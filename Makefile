@@ -40,8 +40,8 @@ check: install  ## The quick part: lint, types, imports, generated files
 	@$(BIN)/lint-imports
 	@$(BIN)/amends docs --check
 
-unit: install  ## Unit and property tests alone, no broker
-	@$(BIN)/python -m pytest tests/unit tests/property $(ARGS)
+unit: install  ## Unit and property tests, and contract tests on simulated parts; no broker
+	@$(BIN)/python -m pytest tests/unit tests/property tests/contract -m "not integration" $(ARGS)
 
 integration: install  ## Tests on real Kafka, database and Redis
 	@$(BIN)/python -m pytest tests/contract tests/integration $(ARGS)

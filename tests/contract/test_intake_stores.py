@@ -21,8 +21,9 @@ from services.runtime.sealing import Keyring
 from tests.simulation.database import Store
 
 NOW = datetime(2026, 11, 22, 2, 0, 0, 123_000, tzinfo=UTC)
-KINDS = ("memory", "real")
-DATABASES = ("memory", "simulated", "real")
+REAL = pytest.param("real", marks=pytest.mark.integration)
+KINDS = ("memory", REAL)
+DATABASES = ("memory", "simulated", REAL)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ async def real(parts: Stack) -> AsyncIterator[mongo.Database]:
     connected.client.close()
 
 
-@pytest.fixture(params=["simulated", "real"])
+@pytest.fixture(params=["simulated", REAL])
 def database(request: pytest.FixtureRequest) -> mongo.Database:
     """Each of them."""
     empty: mongo.Database = request.getfixturevalue(request.param)
@@ -181,6 +182,7 @@ async def test_old_refused_complaints_are_set_to_go(database: mongo.Database) ->
     assert any(index.get("expireAfterSeconds") == 3600 for index in indexes.values())
 
 
+@pytest.mark.integration
 async def test_evidence_rests_sealed(real: mongo.Database, keyring: Keyring) -> None:
     """Nothing of it can be read in the database."""
     store = GridFsEvidenceStore(real, keyring, timeout_s=10)

@@ -38,7 +38,7 @@ _IMMUTABLE_FIELD: Final = 66
 _RANGES: Final = {"$gt", "$gte", "$lt", "$lte"}
 
 Effect = Callable[[], Mapping[str, Any]]
-"""One write. Gives what it adds to the counts of a bulk; raises `WriteError`, then it has changed nothing."""
+"""One write. Gives what it adds to the counts of a bulk, or raises `WriteError` at the document that refuses it."""
 Request = (
     InsertOne[Document]
     | UpdateOne
@@ -239,8 +239,6 @@ class _Kept:
         return {"nMatched": len(matched), "nModified": modified}
 
     def _replace(self, before: Document, after: Document) -> bool:
-        if before == after:
-            return False
         if before["_id"] != after["_id"]:
             raise WriteError("the (immutable) field '_id' was found to have been altered", _IMMUTABLE_FIELD)
         for unique in self._uniques:
@@ -248,7 +246,7 @@ class _Kept:
         self.documents[before["_id"]] = after
         for index in self._indexes:
             index.move(before, after)
-        return True
+        return before != after
 
     def delete(self, query: Document, *, many: bool) -> Mapping[str, Any]:
         matched = self.matching(query, limit=0 if many else 1)
@@ -316,7 +314,17 @@ class SimulatedCollection:
     async def ask(self, operation: str, question: Callable[[], Any]) -> Any:
         """What a question is answered by in one step."""
         answers: list[Any] = []
-        await self._carrier.call(f"{self._name}.{operation}", [lambda: answers.append(question())])
+        refusals: list[WriteError] = []
+
+        def take() -> None:
+            try:
+                answers.append(question())
+            except WriteError as refusal:
+                refusals.append(refusal)
+
+        await self._carrier.call(f"{self._name}.{operation}", [take])
+        if refusals:
+            raise refusals[-1]
         return answers[-1]
 
     async def create_index(self, fields: str | Sequence[tuple[str, int]], **options: Any) -> str:

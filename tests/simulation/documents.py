@@ -38,7 +38,14 @@ def stored(document: Mapping[str, Any]) -> Document:
 
     The same as encoding to BSON and decoding again, but for the rare types ten times as fast.
     """
-    return {name: value if type(value) is str else _stored(value) for name, value in document.items()}
+    return {
+        name if type(name) is str else _stored_name(name): value if type(value) is str else _stored(value)
+        for name, value in document.items()
+    }
+
+
+def _stored_name(name: Any) -> str:
+    return next(iter(bson.decode(bson.encode({name: None}))))
 
 
 def _stored(value: Any) -> Any:
