@@ -7,7 +7,7 @@ from typing import Any
 import bson
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.simulation.documents import copied, key, stored
@@ -53,6 +53,7 @@ def typed(value: Any) -> Any:
     return (type(value), [typed(v) for v in value]) if isinstance(value, list) else (type(value), value)
 
 
+@settings(deadline=None)
 @given(DOCUMENTS)
 def test_what_is_stored_is_what_bson_gives_back(document: dict[str, Any]) -> None:
     """In value, type and order; a copy of it is the same again."""
@@ -61,6 +62,7 @@ def test_what_is_stored_is_what_bson_gives_back(document: dict[str, Any]) -> Non
     assert typed(copied(stored(document))) == typed(expected)
 
 
+@settings(deadline=None)
 @given(st.lists(DOCUMENTS, min_size=2, max_size=2))
 def test_keys_tell_documents_apart(pair: list[dict[str, Any]]) -> None:
     """As their types and values do, and give any two of them an order."""

@@ -135,11 +135,11 @@ def _is_in(values: Iterable[Any], path: str) -> Test:
     return lambda document: not wanted.isdisjoint(keys(document, path))
 
 
-def _compares(compare: Callable[[Key, Key], bool]) -> Callable[[Any, str], Test]:
+def _compares(compare: Callable[[Any, Any], bool]) -> Callable[[Any, str], Test]:
     def made(value: Any, path: str) -> Test:
-        wanted = key(value)
+        rank, bound = key(value)
         # Only values of one type are compared: a time is neither before nor after null.
-        return lambda document: any(k[0] == wanted[0] and compare(k, wanted) for k in keys(document, path))
+        return lambda document: True in [compare(at, bound) for of, at in keys(document, path) if of == rank]
 
     return made
 
@@ -202,16 +202,20 @@ def updater(update: Mapping[str, Any]) -> Change:
     """
     if unknown := update.keys() - _CHANGES.keys():
         raise NotImplementedError(f"the update operators {unknown}")
-    changes = [(name, path.split("."), value) for name, paths in update.items() for path, value in paths.items()]
+    changes = [
+        (name == "$setOnInsert", _CHANGES[name], path.split("."), value)
+        for name, paths in update.items()
+        for path, value in paths.items()
+    ]
 
     def change(document: Document, *, is_new: bool = False) -> Document:
         after = document.copy()
-        for name, (*parents, last), value in changes:
-            if is_new or name != "$setOnInsert":
+        for only_new, make, names, value in changes:
+            if is_new or not only_new:
                 place: Any = after
-                for parent in parents:
-                    place = _opened(place, parent)
-                _CHANGES[name](place, last, value)
+                for name in names[:-1]:
+                    place = _opened(place, name)
+                make(place, names[-1], value)
         return after
 
     return change
