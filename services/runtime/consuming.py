@@ -366,7 +366,7 @@ class Consumption:
     async def _guarded(self, work: Any) -> None:
         try:
             await work
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - a task that dies unseen would be a stall
             self._crashed(error)

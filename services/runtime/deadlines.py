@@ -104,7 +104,6 @@ class Deadlines:
         self._worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._window = Window(size_max=self._timing.window_size_max)
         self._wake = asyncio.Event()
-        self._never = asyncio.Event()
         self._slots = asyncio.Semaphore(self._timing.batches_max)
         self._batches = itertools.count()
         self._swept: set[str] = set()
@@ -180,7 +179,7 @@ class Deadlines:
                 await self._store.live(self._worker, now=now)
                 if self._is_following(now) and now - self._followed_at >= self._timing.followed_s / 6:
                     await self._follow(now)
-            await self._clock.wait(self._never, self._timing.lease_s / 3)
+            await self._clock.wait(None, self._timing.lease_s / 3)
 
     async def _follow(self, now: Seconds) -> None:
         await self._store.follow(sorted(self._alive), now=now)
@@ -193,7 +192,7 @@ class Deadlines:
                 await self._tick(self._clock.time())
             except (*UNAVAILABLE, KafkaError, TimeoutError) as error:
                 log.warning("deadlines.store_away", error=type(error).__name__)
-            await self._clock.wait(self._never, self._timing.tick_s)
+            await self._clock.wait(None, self._timing.tick_s)
 
     async def _tick(self, now: Seconds) -> None:
         self._living = await self._store.living(since=now - self._timing.lease_s) | {self._worker}
@@ -289,7 +288,7 @@ class Deadlines:
                 self._handling.add(task)
                 task.add_done_callback(self._finished)
                 if len(ids) < timing.batch_max:
-                    await self._clock.wait(self._never, timing.gather_s)
+                    await self._clock.wait(None, timing.gather_s)
             else:
                 self._slots.release()
                 next_due = self._window.next_due
@@ -353,7 +352,7 @@ class Deadlines:
             except UNAVAILABLE as error:
                 log.warning("deadlines.waiting", error=type(error).__name__, again_s=wait_s)
                 self._metrics.retries.inc()
-            await self._clock.wait(self._never, wait_s)
+            await self._clock.wait(None, wait_s)
             wait_s = min(wait_s * 2, self._timing.retry_s_max)
 
 

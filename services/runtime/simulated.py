@@ -24,11 +24,11 @@ class VirtualClock:
         """See `Clock`."""
         return self._at
 
-    async def wait(self, wake: asyncio.Event, seconds: float) -> None:
+    async def wait(self, wake: asyncio.Event | None, seconds: float) -> None:
         """See `Clock`."""
         passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (self._at + max(seconds, 0.0), next(self._numbers), passed))
-        woken = asyncio.ensure_future(wake.wait())
+        woken = asyncio.ensure_future((wake or asyncio.Event()).wait())
         try:
             await asyncio.wait((passed, woken), return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -12,7 +12,7 @@ class Clock(Protocol):
     def time(self) -> float:
         """Seconds since 1970, UTC. May jump when somebody sets the machine's clock."""
 
-    async def wait(self, wake: asyncio.Event, seconds: float) -> None:
+    async def wait(self, wake: asyncio.Event | None, seconds: float) -> None:
         """Return when `wake` is set or the seconds have passed, whichever is first. Never fails."""
 
 
@@ -23,7 +23,10 @@ class SystemClock:
         """See `Clock`."""
         return time.time()
 
-    async def wait(self, wake: asyncio.Event, seconds: float) -> None:
+    async def wait(self, wake: asyncio.Event | None, seconds: float) -> None:
         """See `Clock`."""
+        if wake is None:
+            await asyncio.sleep(max(seconds, 0.0))
+            return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(wake.wait(), max(seconds, 0.0))

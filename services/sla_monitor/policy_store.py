@@ -3,6 +3,7 @@
 The policy stands there as JSON text in `policy`, because its keys are dates and times of day, too.
 """
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -36,7 +37,8 @@ class PolicyStore:
     async def policies(self, default: SlaPolicy) -> Policies:
         """All versions made ready; where there is none yet, `default` becomes the first."""
         if not await self.numbers():
-            await self._insert(default)
+            with contextlib.suppress(DuplicateKeyError):  # Another worker did so at this moment.
+                await self._insert(default)
         return Policies(await self.versions())
 
     async def add(self, policy: SlaPolicy, *, now: datetime) -> bool:
