@@ -71,6 +71,10 @@ class Store:
         """One of them, which is there from the first time that it is named."""
         return self._collections[name]
 
+    def count(self, name: str) -> int:
+        """How many documents a collection has."""
+        return len(self.collection(name).documents)
+
     def snapshot(self) -> dict[str, list[Document]]:
         """Copies of all documents by collection, in the order in which they were inserted."""
         return {name: [copied(d) for d in kept.documents.values()] for name, kept in self._collections.items()}

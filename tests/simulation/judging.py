@@ -1,0 +1,32 @@
+"""A scenario, lived and judged."""
+
+from dataclasses import dataclass
+
+from tests.simulation.history import History
+from tests.simulation.oracle import Violation, timeline, violations
+from tests.simulation.scenario import Scenario
+from tests.simulation.world import live
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a scenario."""
+
+    scenario: Scenario
+    history: History
+    violations: list[Violation]
+
+    def timeline(self, about: str) -> str:
+        """Everything that concerns a ticket or complaint, a line each."""
+        return timeline(self.history, about)
+
+
+def judge(scenario: Scenario) -> Verdict:
+    """Live it and look at what came of it."""
+    history, world = live(scenario)
+    found = violations(history)
+    # A process that ends by itself is restarted, as in production, but it is a fault of ours all the same.
+    found += [Violation(invariant=5, about="", words=f"a process crashed: {crash}") for crash in world.crashes]
+    if not history.settled:
+        found.append(Violation(invariant=0, about="", words=f"left to do: {world.unfinished()}"))
+    return Verdict(scenario, history, found)

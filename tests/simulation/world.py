@@ -1,0 +1,588 @@
+"""The whole of Amends in one process: the services as they are, on a broker, a database and providers that are not."""
+
+import asyncio
+import contextlib
+import functools
+import json
+import random
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Final, Self
+from unittest import mock
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import structlog
+import time_machine
+import yaml
+from prometheus_client import CollectorRegistry
+from pymongo.errors import AutoReconnect
+
+from schemas.codec import encode
+from schemas.codes import ActorKind, DeliveryChannel
+from schemas.commands import TicketCommand
+from schemas.message import Actor
+from services.intake.app import KafkaPublisher, to_the_millisecond
+from services.intake.evidence_store import MemoryEvidenceStore
+from services.intake.handlers import Accepted, Intake, Unavailable
+from services.intake.idempotency_store import MongoIdempotencyStore
+from services.intake.published_store import RedisPublishedStore
+from services.intake.settings import IntakeSettings
+from services.notifier import app as notifier_app
+from services.notifier.app import Providers, load_policy
+from services.notifier.policy import NotificationPolicy
+from services.notifier.receiving import Receiving
+from services.notifier.settings import NotifierSettings
+from services.notifier.templates import Templates
+from services.router import app as router_app
+from services.router.directory import Organisation, organisation
+from services.router.directory_store import packaged
+from services.router.settings import RouterSettings
+from services.runtime.deadlines import Timing
+from services.runtime.metrics import ProducingMetrics
+from services.runtime.producing import Producer as RuntimeProducer
+from services.runtime.readiness import Readiness
+from services.runtime.sealing import Keyring
+from services.runtime.settings import RuntimeSettings
+from services.runtime.surroundings import Surroundings
+from services.runtime.worker import Part, Watched
+from services.sla_monitor import app as sla_app
+from services.sla_monitor.policy import PACKAGED, SlaPolicy, parse_policy
+from services.sla_monitor.settings import SlaMonitorSettings
+from tests.simulation import broker as simulated
+from tests.simulation.broker import Broker
+from tests.simulation.database import SimulatedDatabase, Store
+from tests.simulation.history import Answer, History, Recorded
+from tests.simulation.loop import Process, VirtualLoop
+from tests.simulation.network import Mishap, Way
+from tests.simulation.provider import Provider, Whim
+from tests.simulation.redis import Redis
+from tests.simulation.scenario import POISON, SAFETY_S, Asked, Fault, Scenario, Sent
+
+LIVENESS_S: Final = 150.0
+"""After everything has healed, whatever was accepted comes to its end within so long."""
+TIMING: Final = Timing(window_s=6.0, tick_s=1.0, swept_after_s=1.5, lease_s=3.0, followed_s=6.0, gather_s=0.05)
+"""Coarser than in production, because every look at the database costs a simulation its time."""
+LATE_S_MAX: Final = 6.0
+"""What `TIMING` allows for: sweep after 1.5 s, a tick of 1 s, a lease of 3 s at the worst."""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where one process runs after another."""
+
+    name: str
+    service: str
+    process: Process | None = None
+    intake: Intake | None = None
+    stop: asyncio.Event | None = None
+    lives: int = 0
+    ready_at: float = 0.0
+
+
+class Carrier:
+    """Takes a process's operations to the database."""
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+
+    async def call(self, _operation: str, steps: Sequence[Callable[[], None]]) -> None:
+        """See `tests.simulation.database.Carrier`."""
+        await self._way.request(steps, _reconnect)
+
+
+def _reconnect() -> Exception:
+    return AutoReconnect("connection closed")
+
+
+class World:
+    """One run of a scenario."""
+
+    def __init__(self, loop: VirtualLoop, scenario: Scenario, clock: "Clock") -> None:
+        self.loop = loop
+        self.scenario = scenario
+        self.clock = clock
+        chance = random.Random(f"network {scenario.seed}")
+        self.ways = {
+            "broker": Way(loop, chance, (0.001, 0.03), patience_s=2.0),
+            "database": Way(loop, chance, (0.0005, 0.03), patience_s=1.5),
+            "redis": Way(loop, chance, (0.0002, 0.01), patience_s=0.2),
+            "sms": Way(loop, chance, (0.01, 0.3), patience_s=2.0),
+            "email": Way(loop, chance, (0.01, 0.3), patience_s=2.0),
+        }
+        self.broker = Broker(loop, self.ways["broker"], partitions=scenario.partitions)
+        self.store = Store()
+        self.redis = Redis(self.ways["redis"])
+        self.providers = {
+            "sms": Provider(loop, self.ways["sms"], DeliveryChannel.SMS, receipts=True),
+            "email": Provider(loop, self.ways["email"], DeliveryChannel.EMAIL, receipts=False),
+        }
+        self.places = [Place(name, name.rpartition("-")[0]) for name in scenario.places]
+        self.answers: list[Answer] = []
+        self.poison: set[tuple[str, int, int]] = set()
+        self.logs: list[tuple[str, str]] = []
+        self.crashes: list[str] = []
+        self.personal: list[str] = []
+        self._chance = random.Random(f"people {scenario.seed}")
+        self._faults_chance = random.Random(f"faults {scenario.seed}")
+        self._pending = 0
+        self._opened: list[dict[str, Any]] = []
+        self.broker.log.watchers.append(self._watch)
+
+    # -- the run ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> History:
+        """Let everything happen, heal, and wait for the end."""
+        began_at = datetime.now(UTC)
+        for place in self.places:
+            self._start(place)
+        for sent in self.scenario.sent:
+            for _ in range(1 + sent.twice):
+                self._pending += 1
+                self.loop.later(sent.at_s, self._send, sent)
+        for fault in self.scenario.faults:
+            self.loop.later(fault.at_s, self._inject, fault)
+        await asyncio.sleep(SAFETY_S)
+        self._heal()
+        healed_at = datetime.now(UTC)
+        settled = await self._settle()
+        return History(
+            records=[
+                Recorded(
+                    topic=r.topic,
+                    partition=r.partition,
+                    offset=r.offset,
+                    at=datetime.fromtimestamp(r.timestamp / 1000, UTC),
+                    key=r.key,
+                    headers=r.headers,
+                    value=r.value,
+                )
+                for r in self.broker.log.arrived
+            ],
+            answers=self.answers,
+            arrived=sorted((a for p in self.providers.values() for a in p.arrived), key=lambda a: a.at),
+            documents=self.store.snapshot(),
+            sla_policy=sla_policy_document(),
+            began_at=began_at,
+            healed_at=healed_at,
+            ended_at=datetime.now(UTC),
+            able=[(healed_at + timedelta(seconds=12.0), datetime.now(UTC))],
+            late_s_max=LATE_S_MAX,
+            poison=self.poison,
+            settled=settled,
+            personal=self.personal,
+            logs=[f"{event} {detail}" for event, detail in self.logs],
+        )
+
+    async def _settle(self) -> bool:
+        """Wait until nothing is left to do; False when that does not come."""
+        until = self.loop.now + LIVENESS_S
+        calm = 0
+        while self.loop.now < until:
+            await asyncio.sleep(0.5)
+            calm = calm + 1 if self._is_calm() else 0
+            if calm == 4:
+                return True
+        return False
+
+    def unfinished(self) -> str:
+        """What is under way, in words."""
+        lag = {name: count for name, count in self.broker.lag().items() if count}
+        return f"{self._pending} requests, lag {lag}, {self.store.count('deadlines')} deadlines"
+
+    def _is_calm(self) -> bool:
+        return (
+            self._pending == 0
+            and not any(self.broker.lag().values())
+            and all(not group.rebalancing for group in self.broker.groups.values())
+            and len(self.broker.groups) == 3
+            and not self.store.count("deadlines")
+        )
+
+    # -- processes ----------------------------------------------------------------------------------------------------
+
+    def _start(self, place: Place) -> None:
+        place.lives += 1
+        process = Process(self.loop, f"{place.name}#{place.lives}")
+        place.process, place.intake = process, None
+        process.on_death.append(partial(self._restart_later, place, process))
+        process.spawn(self._live(place, process))
+
+    def _restart_later(self, place: Place, process: Process) -> None:
+        if place.process is process:
+            place.process, place.intake = None, None
+            self.loop.later(self._faults_chance.choice((0.2, 1.0, 4.0)), self._start, place)
+
+    async def _live(self, place: Place, process: Process) -> None:
+        place.stop = stop = asyncio.Event()
+        parts = self._parts(place)
+        try:
+            for part in parts:
+                await part.start()
+            failures = [asyncio.create_task(p.wait_failed()) for p in parts if isinstance(p, Watched)]
+            stopping = asyncio.create_task(stop.wait())
+            done, _ = await asyncio.wait((stopping, *failures), return_when=asyncio.FIRST_COMPLETED)
+            if stopping in done:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(10):
+                        for part in reversed(parts):
+                            await part.stop()
+            else:
+                error = done.pop().result()
+                self.crashes.append(f"{process.name}: {error!r}")
+        except Exception:  # noqa: BLE001 - a process that ends by a fault of ours is what the judge is to see
+            self.crashes.append(f"{process.name}: {traceback.format_exc()}")
+        process.kill()
+
+    def _parts(self, place: Place) -> Sequence[Part]:
+        around = Surroundings(
+            SimulatedDatabase(self.store, Carrier(self.ways["database"])),  # type: ignore[arg-type]
+            producer=partial(simulated.Producer, self.broker),  # type: ignore[arg-type]
+            application=partial(simulated.Application, self.broker),  # type: ignore[arg-type]
+        )
+        readiness, registry, partitions = Readiness(), _Unregistered(), self.scenario.partitions
+        match place.service:
+            case "intake":
+                return self._intake(place, around, registry)
+            case "router":
+                return router_app.parts(
+                    settings(
+                        RouterSettings, self.scenario.partitions, router_linger_s=0.0, directory_poll_s=5.0, offer_s=2.0
+                    ),
+                    around,
+                    keyring=keyring(),
+                    readiness=readiness,
+                    registry=registry,
+                )
+            case "sla_monitor":
+                return sla_app.parts(
+                    settings(
+                        SlaMonitorSettings,
+                        self.scenario.partitions,
+                        sla_linger_s=0.0,
+                        policy_poll_s=10.0,
+                        clocks_count_s=60.0,
+                    ),
+                    around,
+                    default=sla_policy(),
+                    timing=TIMING,
+                    readiness=readiness,
+                    registry=registry,
+                )
+            case _:
+                return notifier_app.parts(
+                    settings(NotifierSettings, partitions, notifier_linger_s=0.0),
+                    around,
+                    keyring=keyring(),
+                    policy=notification_policy(),
+                    provide=self._provide,
+                    timing=TIMING,
+                    readiness=readiness,
+                    registry=registry,
+                )
+
+    def _provide(self, receiving: Receiving, _readiness: Readiness) -> Providers:
+        sms, email = (self.providers[name].connect(receiving.receive) for name in ("sms", "email"))
+        return Providers(receiving, sms=sms, email=email)
+
+    def _intake(self, place: Place, around: Surroundings, registry: CollectorRegistry) -> Sequence[Part]:
+        made = settings(IntakeSettings, self.scenario.partitions)
+        producer = RuntimeProducer(
+            made, ProducingMetrics(registry), publish_s_max=made.publish_s_max, client=around.producer
+        )
+        place.intake = Intake(
+            keyring=keyring(),
+            idempotency=MongoIdempotencyStore(around.database, timeout_s=made.store_s_max),
+            published=RedisPublishedStore(self.redis, now=self.loop.time),  # type: ignore[arg-type]
+            evidence=MemoryEvidenceStore(),
+            publisher=KafkaPublisher(producer, seconds_max=made.publish_s_max),
+            zones={channel: ZoneInfo(zone.key) for channel, zone in made.zones().items()},
+            now=to_the_millisecond,
+        )
+        return [producer]
+
+    # -- clients and people -------------------------------------------------------------------------------------------
+
+    def _send(self, sent: Sent) -> None:
+        self.personal += [value for value in sent.body.get("complainant", {}).values() if value not in self.personal]
+        self.loop.world(self._ask(sent))
+
+    async def _ask(self, sent: Sent) -> None:
+        """Send a complaint until it is answered, as a careful client does; one without a key only until it is taken."""
+        while True:
+            awake = [p for p in self.places if p.intake is not None and p.process is not None]
+            if awake:
+                place = self._chance.choice(awake)
+                assert place.process is not None
+                answered: asyncio.Future[Any] = self.loop.create_future()
+                place.process.spawn(_submit(place.intake, sent, answered))
+                try:
+                    async with asyncio.timeout(8.0):
+                        outcome = await answered
+                except TimeoutError:
+                    if sent.key is None:
+                        break  # It may have been taken: another one would be another complaint.
+                    continue
+                if outcome is not None:
+                    self._note(sent, outcome)
+                    break
+            await asyncio.sleep(0.3)
+        self._pending -= 1
+
+    def _note(self, sent: Sent, outcome: Any) -> None:
+        accepted = isinstance(outcome, Accepted)
+        self.answers.append(
+            Answer(
+                key=sent.key,
+                body=sent.body,
+                status=202 if accepted else 422,
+                complaint_id=str(outcome.complaint_id) if accepted else None,
+                at=datetime.now(UTC),
+            )
+        )
+
+    def _watch(self, record: simulated.Stored) -> None:
+        """People act on tickets that they see."""
+        if record.topic != "ticket-event" or ("ce_type", b"amends.ticket.opened.v1") not in record.headers:
+            return
+        with contextlib.suppress(ValueError):
+            opened = json.loads(record.value or b"")
+            if any(known["ticket_id"] == opened["ticket_id"] for known in self._opened):
+                return
+            number = len(self._opened)
+            self._opened.append(opened)
+            for place, asked in enumerate(self.scenario.asked):
+                if asked.ticket == number:
+                    self._pending += 1
+                    self.loop.later(asked.after_s, self._command, opened, asked, place)
+
+    def _command(self, opened: dict[str, Any], asked: Asked, place: int) -> None:
+        self._pending -= 1
+        command = TicketCommand(
+            command_id=UUID(int=random.Random(f"command {self.scenario.seed} {place}").getrandbits(128), version=4),
+            ticket_id=UUID(opened["ticket_id"]),
+            routing_key=opened["routing_key"],
+            issued_at=datetime.now(UTC),
+            actor=Actor(kind=ActorKind.AGENT, id="agent-7", via="desk"),
+            action=asked.action,  # type: ignore[arg-type]
+        )
+        encoded = encode(command)
+        for _ in range(1 + asked.twice):
+            self.broker.log.append(
+                "ticket-command", self._partition_of(opened), encoded.key, encoded.value, encoded.headers
+            )
+
+    def _partition_of(self, opened: dict[str, Any]) -> int:
+        key = opened["routing_key"].encode()
+        (partition,) = {r.partition for r in self.broker.log.arrived if r.topic == "ticket-event" and r.key == key}
+        return partition
+
+    # -- faults -------------------------------------------------------------------------------------------------------
+
+    def _inject(self, fault: Fault) -> None:
+        what, where = fault.what, fault.where
+        if what in ("kill", "stop", "freeze"):
+            self._hit(fault)
+        elif what == "away":
+            self.ways[where].depart(fault.for_s)
+        elif what == "flush":
+            self.redis.flush()
+        elif what == "poison":
+            headers, value = POISON[fault.number]
+            partition = self._faults_chance.randrange(self.scenario.partitions)
+            record = self.broker.log.append(where, partition, b"poison", value, list(headers))
+            self.poison.add((record.topic, record.partition, record.offset))
+        elif what in list(Mishap):
+            self.ways[where].expect(Mishap(what), after=fault.number)
+        else:
+            self.providers[where].whims.append(Whim(what))
+
+    def _hit(self, fault: Fault) -> None:
+        place = next(p for p in self.places if p.name == fault.where)
+        process = place.process
+        if process is None:
+            return
+        if fault.what == "kill":
+            process.dies_at = process.steps + fault.number
+        elif fault.what == "stop" and place.stop is not None:
+            process.call(place.stop.set)
+        elif fault.what == "freeze":
+            process.freeze()
+            self.loop.later(fault.for_s, process.thaw)
+
+    def _heal(self) -> None:
+        for way in self.ways.values():
+            way.heal()
+        for provider in self.providers.values():
+            provider.whims.clear()
+        for place in self.places:
+            if place.process is not None:
+                place.process.dies_at = None
+                place.process.thaw()
+
+
+async def _submit(intake: Intake | None, sent: Sent, answered: "asyncio.Future[Any]") -> None:
+    assert intake is not None
+    outcome: Any = None
+    with contextlib.suppress(Unavailable):
+        outcome = await intake.submit(sent.body, key=sent.key)
+    if not answered.done():
+        answered.set_result(outcome)
+
+
+# -- what all runs share ----------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def settings(kind: Any, partitions: int, **given: Any) -> Any:
+    """Settings of a service, read once."""
+    assert issubclass(kind, RuntimeSettings)
+    return kind(partitions=partitions, **given)
+
+
+@functools.cache
+def keyring() -> Keyring:
+    """Keys of this run of the program."""
+    path = Path(mkdtemp()) / "keyring.json"
+    with mock.patch("os.urandom", random.Random("keys").randbytes):
+        return Keyring.create(path)
+
+
+@functools.cache
+def sla_policy_document() -> dict[str, Any]:
+    """The demonstration's policy with a tenth of its limits."""
+    document: dict[str, Any] = yaml.safe_load((PACKAGED / "demo.yaml").read_text("utf-8"))
+    document["calendars"] = yaml.safe_load((PACKAGED / "calendars.yaml").read_text("utf-8"))
+    document["escalation"]["shares"] = [1.0, 1.5, 2.0]
+    for ladder in document["escalation"]["ladders"]:
+        ladder["levels"] = ladder["levels"][:3]
+    for clock in document["clocks"].values():
+        for rule in clock["rules"]:
+            rule["target"] = f"{max(3, int(rule['target'].removesuffix('s')) // 10)}s"
+    return document
+
+
+@functools.cache
+def sla_policy() -> SlaPolicy:
+    """The same, read."""
+    return parse_policy(sla_policy_document())
+
+
+@functools.cache
+def notification_policy() -> NotificationPolicy:
+    """The policy that comes with the package, with seconds instead of minutes and no nights."""
+    policy = load_policy(None)
+    return policy.model_copy(
+        update={
+            "moments": {m: r.model_copy(update={"at_night": True}) for m, r in policy.moments.items()},
+            "cap": policy.cap.model_copy(update={"messages": 50}),
+            "promise": policy.promise.model_copy(update={"wait_s": 4.0}),
+            "receipt_wait_s": 6.0,
+            "retry": policy.retry.model_copy(update={"longest_s": 3.0, "channel_s_max": 8.0}),
+            "lease_s": 3.0,
+            "lookup_after_s": 2.5,
+            "told_shift_s_min": 1.0,
+        }
+    )
+
+
+class Clock:
+    """The wall clock of everything, moved by the loop."""
+
+    def __init__(self, began_at: datetime) -> None:
+        self._began = began_at.timestamp()
+        self._travel = time_machine.travel(began_at, tick=False)
+        self._moved: Any = None
+
+    def __enter__(self) -> Self:
+        self._moved = self._travel.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._travel.stop()
+
+    def at(self, seconds: float) -> None:
+        """It is so long after the beginning."""
+        # What `move_to` does, without its checks: it is called thousands of times.
+        self._moved._destination_timestamp_ns = int((self._began + seconds) * 1e9)
+
+
+class _Unregistered(CollectorRegistry):
+    """Nobody scrapes a simulation."""
+
+    def register(self, collector: Any) -> None:
+        """Forget it."""
+
+
+@contextlib.contextmanager
+def _read_once() -> Iterator[None]:
+    """Files that every start of a process would read again are read by the first."""
+    with (
+        mock.patch.object(Templates, "load", _templates),
+        mock.patch("services.router.app.packaged", _packaged),
+        mock.patch("services.router.directory_store.packaged", _packaged),
+        mock.patch("services.router.directory_store.organisation", _organisation),
+    ):
+        yield
+
+
+_packaged = functools.cache(packaged)
+_load = Templates.load
+_ORGANISATIONS: Final[dict[int, Organisation]] = {}
+
+
+def _organisation(content: Mapping[str, Any]) -> Organisation:
+    version = content["version"]
+    if version not in _ORGANISATIONS:
+        _ORGANISATIONS[version] = organisation(content)
+    return _ORGANISATIONS[version]
+
+
+def _templates(policy: NotificationPolicy) -> Templates:
+    if policy.version not in _TEMPLATES:
+        _TEMPLATES[policy.version] = _load(policy)
+    return _TEMPLATES[policy.version]
+
+
+_TEMPLATES: Final[dict[int, Templates]] = {}
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Every source of chance gives what the seed says."""
+    state = random.getstate()
+    random.seed(seed)
+    with mock.patch("os.urandom", random.Random(f"entropy {seed}").randbytes), mock.patch("os.getpid", return_value=1):
+        try:
+            yield
+        finally:
+            random.setstate(state)
+
+
+def live(scenario: Scenario) -> tuple[History, World]:
+    """Run a scenario from beginning to end."""
+    chance = random.Random(f"calendar {scenario.seed}")
+    began_at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=chance.randrange(365 * 24 * 60))
+    with Clock(began_at) as clock, _seeded(scenario.seed), _read_once():
+        loop = VirtualLoop(clock.at)
+        asyncio.set_event_loop(loop)
+        world = World(loop, scenario, clock)
+        structlog.configure(processors=[_collector(world)], cache_logger_on_first_use=False)
+        try:
+            return loop.run_until_complete(world.run()), world
+        finally:
+            loop.end()
+            asyncio.set_event_loop(None)
+
+
+def _collector(world: World) -> Any:
+    def collect(_logger: Any, _method: str, event: dict[str, Any]) -> Any:
+        world.logs.append((event.pop("event"), str(event)))
+        raise structlog.DropEvent
+
+    return collect
