@@ -162,7 +162,7 @@ class CycleChanges:
         at = max(at, cycle.start, cycle.changed)
         while cycle.next is not None and cycle.next <= at:
             self.pass_step(cycle)
-        cycle.paused = cycle.changed = at
+        cycle.paused = at
         if cycle.breached is None:
             cycle.state = ClockState.PAUSED
         self._schedule(cycle)
@@ -175,7 +175,7 @@ class CycleChanges:
         at = max(at, cycle.paused)
         if at > cycle.paused:
             cycle.pauses = (*cycle.pauses, (cycle.paused, at))
-        cycle.paused, cycle.changed = None, at
+        cycle.paused = None
         if cycle.breached is None:
             cycle.state = ClockState.RUNNING
         self._schedule(cycle)

@@ -64,7 +64,7 @@ class Cycle:
     told: tuple[int, ...] = ()
     """The ticket event that each of the policy's steps named when it passed; 0 for one that was left out."""
     changed: int = 0
-    """When the target, calendar or a pause last changed; warnings before that were counted by the old ones."""
+    """When the target or calendar last changed; warnings before that were counted by the old ones."""
     pauses: tuple[tuple[int, int], ...] = ()
     paused: int | None = None
     breached: int | None = None

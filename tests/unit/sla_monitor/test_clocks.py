@@ -209,6 +209,19 @@ def test_breach_stands_when_severity_falls(story: Any) -> None:
     assert story.cycle("resolution").state is ClockState.BREACHED
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_breach_before_a_pause_stands_when_an_older_event_follows_the_pause(story: Any, resumed: bool) -> None:
+    """An event that counts from the time of the pause, or of its end, undoes nothing that lay before the pause."""
+    story.opening(severity=3)
+    breach = only([f for f in story.wait(4 * DAY) if f.clock == "resolution"], SlaBreached)
+    story.then(TicketCustomerAwaited, 4 * DAY)
+    if resumed:
+        story.then(TicketResumed, 4 * DAY + 60)
+    told = story.then(TicketWithdrawn, 4 * DAY - 10, state=TicketState.WITHDRAWN)
+    assert breach.fact_id not in {f.corrects for f in told if isinstance(f, SlaCorrected)}
+    assert isinstance([f for f in told if f.clock == "resolution"][-1], SlaStoppedLate)
+
+
 def test_owner_calendar_counts_from_the_original_start(story: Any) -> None:
     """An assignment to a unit with other hours re-targets the resolution to those hours."""
     story.opened()
