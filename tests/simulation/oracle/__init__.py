@@ -8,7 +8,7 @@ broken when another one is.
 from collections.abc import Iterator
 
 from tests.simulation.history import History
-from tests.simulation.oracle import accepted, dead_letters, once, privacy, sequences
+from tests.simulation.oracle import accepted, dead_letters, deadlines, once, privacy, sequences
 from tests.simulation.oracle.reading import Reading
 from tests.simulation.oracle.timeline import timeline
 from tests.simulation.oracle.violation import Violation
@@ -25,5 +25,5 @@ def violations(history: History) -> list[Violation]:
 def _found(reading: Reading) -> Iterator[Violation]:
     if not reading.history.settled:
         yield Violation(0, "the run", "did not come to rest after the faults had ended")
-    for module in (accepted, once, sequences, dead_letters, privacy):
+    for module in (accepted, once, sequences, deadlines, dead_letters, privacy):
         yield from module.check(reading)

@@ -47,31 +47,44 @@ class Reading:
     def __init__(self, history: History) -> None:
         self.history = history
         self.topics: dict[str, list[Recorded]] = defaultdict(list)
-        for record in history.records:
-            if record.place not in history.poison:
-                self.topics[record.topic].append(record)
         self.firsts: dict[str, dict[str, Recorded]] = defaultdict(dict)
+        self._read()
+        self.events = self._by(TICKET_EVENT, "ticket_id")
+        self.facts = self._by(SLA_EVENT, "ticket_id")
+        self.notified = self._by(NOTIFICATION_EVENT, "notification_id")
+        self.submitted = {r.payload.get("complaint_id", ""): r for r in self.firsts[COMPLAINT_SUBMITTED].values()}
+        self._delivered: dict[str, list[Recorded]] = defaultdict(list)
+        for record in self.firsts[NOTIFICATION_EVENT].values():
+            if record.verb == "delivered":
+                self._delivered[record.payload["ticket_id"]].append(record)
+        self.stored: dict[str, dict[int, Payload]] = defaultdict(dict)
+        for document in history.documents.get("ticket_events", ()):
+            self.stored[document["ticket_id"]][document["sequence"]] = document
+        self.accepted: dict[str, list[Answer]] = defaultdict(list)
+        for answer in (a for a in history.answers if a.status == 202):
+            self.accepted[answer.complaint_id or ""].append(answer)
+
+    def _read(self) -> None:
+        """Every record but garbage, in the order of its partition."""
+        for record in self.history.records:
+            if record.place not in self.history.poison:
+                self.topics[record.topic].append(record)
         for topic, records in self.topics.items():
             records.sort(key=lambda r: (r.partition, r.offset))
             firsts = self.firsts[topic]
             for record in records:
                 firsts.setdefault(record.id, record)
-        self.events = self._by_ticket(TICKET_EVENT)
-        self.facts = self._by_ticket(SLA_EVENT)
-        self.submitted = {r.payload.get("complaint_id", ""): r for r in self.firsts[COMPLAINT_SUBMITTED].values()}
-        self.notified: dict[str, list[Recorded]] = defaultdict(list)
-        for record in self.firsts[NOTIFICATION_EVENT].values():
-            self.notified[record.payload.get("notification_id", "")].append(record)
-        self.stored: dict[str, dict[int, Payload]] = defaultdict(dict)
-        for document in history.documents.get("ticket_events", ()):
-            self.stored[document["ticket_id"]][document["sequence"]] = document
-        self.accepted: dict[str, list[Answer]] = defaultdict(list)
-        for answer in history.answers:
-            if answer.status == 202:
-                self.accepted[answer.complaint_id or ""].append(answer)
 
-    def _by_ticket(self, topic: str) -> dict[str, list[Recorded]]:
+    def deliveries(self, ticket: str) -> list[tuple[int, str]]:
+        """When which of a ticket's messages were delivered, as `received_delivered`."""
+        return [
+            (us(record.payload["at"]), f"{record.payload['moment']}_delivered")
+            for record in self._delivered.get(ticket, ())
+        ]
+
+    def _by(self, topic: str, name: str) -> dict[str, list[Recorded]]:
+        """First records of a topic by what they say under a name."""
         found: dict[str, list[Recorded]] = defaultdict(list)
         for record in self.firsts[topic].values():
-            found[record.payload.get("ticket_id", "")].append(record)
+            found[record.payload.get(name, "")].append(record)
         return found

@@ -140,7 +140,7 @@ class Telling:
     def open(self, s: float, complaint: str, **fields: Any) -> str:
         """A ticket with its opening events; gives its id."""
         ticket = name("ticket", complaint)
-        number = fields.pop("number", "2611-000017")
+        number = fields.pop("number", "2611-000013")
         key = fields.pop("routing_key", KEY)
         opened = {
             "complaint_id": complaint,
