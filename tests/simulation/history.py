@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -47,8 +48,7 @@ class Recorded:
     @property
     def verb(self) -> str:
         """What happened, e.g. `opened`; empty where nothing says so."""
-        parts = self.type.split(".")
-        return parts[2] if len(parts) == 4 else ""
+        return _verb(self.named.get("ce_type", ""))
 
     @property
     def id(self) -> str:
@@ -71,6 +71,12 @@ class Recorded:
             object.__setattr__(self, "_payload", read if isinstance(read, dict) else {})
         assert self._payload is not None
         return self._payload
+
+
+@lru_cache(maxsize=1024)
+def _verb(type_: str) -> str:
+    parts = type_.split(".")
+    return parts[2] if len(parts) == 4 else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,14 +158,14 @@ def compared(name: str, arrivals: Sequence[Any]) -> list[str]:
     return [found.words for found in differences("t", wanted, standing(told), recent=us_of(END))]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(OPENINGS, STEPS)
 def test_what_stands_over_days_is_what_the_rules_say(opening, steps):
     """With opening hours, pauses, new severities, late receipts and back-dated events."""
     assert compared("sla", arrivals_of("sla", opening, steps, scale=1)) == []
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(OPENINGS, STEPS)
 def test_what_stands_over_seconds_is_what_the_rules_say(opening, steps):
     """The same under the policy of seconds that simulations run with."""
