@@ -7,7 +7,7 @@ ARGS ?=
 export AMENDS_CACHE ?= $(HOME)/.cache/amends
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check unit integration chaos bench up down status docs clean
+.PHONY: help install demo test check unit integration chaos simulate mutants bench up down status docs lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,12 @@ integration: install  ## Tests on real Kafka, database and Redis
 
 chaos: install  ## Kill every part at random under load, at length, and compare what came out with what was accepted
 	@$(BIN)/python -m pytest tests/chaos --chaos=long $(ARGS)
+
+simulate: install  ## Run the whole in one process on simulated parts, 10,000 seeds; ARGS='--seed N' repeats one
+	@$(BIN)/python -m tests.simulation $(ARGS)
+
+mutants: install  ## Plant bugs in a copy, and show that the simulation finds each
+	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
 
 bench: install  ## Measure on real parts; writes docs/benchmarks.md
 	@$(BIN)/amends bench --write $(ARGS)

@@ -525,6 +525,7 @@ def _read_once() -> Iterator[None]:
     with (
         mock.patch.object(Templates, "load", _templates),
         mock.patch("services.router.app.packaged", _packaged),
+        mock.patch("services.sla_monitor.app.PARTS", 1),
         mock.patch("services.router.directory_store.packaged", _packaged),
         mock.patch("services.router.directory_store.organisation", _organisation),
     ):
