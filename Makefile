@@ -7,7 +7,7 @@ ARGS ?=
 export AMENDS_CACHE ?= $(HOME)/.cache/amends
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check unit integration chaos simulate mutants bench up down status docs lock clean
+.PHONY: help install demo test check unit integration chaos simulate mutants bench bench-peers up down status docs lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ mutants: install  ## Plant bugs in a copy, and show that the simulation finds ea
 
 bench: install  ## Measure on real parts; writes docs/benchmarks.md
 	@$(BIN)/amends bench --write $(ARGS)
+
+bench-peers: install  ## Measure side by side with others at the same work; ARGS=--write writes docs/peers.md
+	@$(BIN)/python -m tests.peers $(ARGS)
 
 up: install  ## Start the local stack and all services
 	@$(BIN)/amends up $(ARGS)
