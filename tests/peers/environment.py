@@ -29,7 +29,7 @@ def python_of(peer: str) -> Path:
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
             subprocess.run(
                 [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes",
-                 "--no-deps", "--requirement", str(REQUIREMENTS / f"{peer}.txt")],
+                 "--no-deps", "--no-compile", "--requirement", str(REQUIREMENTS / f"{peer}.txt")],
                 check=True,
             )  # fmt: skip
             (folder / "installed").touch()
