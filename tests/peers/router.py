@@ -200,9 +200,10 @@ async def _samples(reader: AIOKafkaConsumer, pid: int, log: Path) -> tuple[Sampl
     moved, begun, warm = before, None, None
     while True:
         await asyncio.sleep(0.02)
-        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-            raise PeerFailedError("it ended", log)
-        now = await sample()
+        try:
+            now = await sample()
+        except psutil.Error:
+            raise PeerFailedError("it ended", log) from None
         if now.events > moved.events:
             moved = now
             begun = begun or now

@@ -24,7 +24,6 @@ app = faust.App(
     topic_disable_leader=True,
     web_enabled=False,
     datadir=os.environ["PEER_FOLDER"],
-    loop="uvloop",
 )
 complaints = app.topic("complaint-submitted", value_type=bytes, value_serializer="raw", key_type=bytes)
 ticket_events = app.topic(
@@ -43,5 +42,5 @@ async def route(stream):
 
 
 if __name__ == "__main__":
-    sys.argv = ["faust", "worker", "--loglevel", "WARN", "--without-web"]
+    sys.argv = ["faust", "--loop", "uvloop", "worker", "--loglevel", "WARN", "--without-web"]
     app.main()
