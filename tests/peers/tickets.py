@@ -73,9 +73,10 @@ async def _round(where: dict[str, Any], *, count: int, start: int, sent: int) ->
     accepted, _ = await chain._load(where, per_s=float(count), seconds=1, start=start)
     assert accepted == count
     async with asyncio.timeout(SENT_S_MAX), httpx.AsyncClient(timeout=SENT_S_MAX) as client:
-        while (await client.get(f"{where['sandbox']}/messages/count")).json()["sms"] < sent + count:
+        while True:
+            if (await client.get(f"{where['sandbox']}/messages/count")).json()["sms"] >= sent + count:
+                return sent + count
             await asyncio.sleep(0.1)
-    return sent + count
 
 
 def _comparison(theirs: list[float], ours: list[float]) -> Comparison:
