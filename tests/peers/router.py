@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -23,6 +24,7 @@ from schemas.complaint import ComplaintSubmitted, Contact, Wording
 from schemas.sealed import ContactIndex, MaskedContact
 from schemas.topics import COMPLAINT_SUBMITTED, PARTITIONS_DEFAULT, TICKET_COMMAND, TICKET_EVENT
 from services.cli.bench.router import TEXTS
+from services.router.number import month_of
 from services.runtime.metrics import ProducingMetrics
 from services.runtime.producing import Outgoing, Producer
 from services.runtime.sealing import Keyring
@@ -32,6 +34,7 @@ from tests.peers.contestants import CONTESTANTS, OURS, Contestant
 from tests.peers.environment import ROOT, environment, version_of
 from tests.peers.report import Comparison, Row
 
+ZONE = ZoneInfo("Asia/Shanghai")
 COMPLAINTS = 20_000
 REPEAT_EVERY = 20
 """Each so-manieth complaint repeats one of the ten before it: same person, words and parcel."""
@@ -144,6 +147,7 @@ async def _turn(contestant: Contestant, addresses: Addresses, folder: Path, name
         PEER_GROUP=name.replace("_", "-"),
         PEER_FOLDER=str(own),
     )
+    _begin_month(addresses.mongo, name)
     if contestant is OURS:
         await _from_beginning(addresses.kafka)
     reader = AIOKafkaConsumer(bootstrap_servers=addresses.kafka)
@@ -163,6 +167,12 @@ async def _turn(contestant: Contestant, addresses: Addresses, folder: Path, name
         each = events / database["complaints"].estimated_document_count()
     handled = (last.events - first.events) / each
     return Turn(name, handled / (last.at - first.at), (last.cpu_s - first.cpu_s) / handled * 1e6, each)
+
+
+def _begin_month(mongo: str, name: str) -> None:
+    """The counter of ticket numbers is there, as in any month that has begun: nobody meets the month's first ticket."""
+    with MongoClient(mongo) as client:
+        client[name]["numbers"].insert_one({"_id": month_of(datetime.now(UTC), ZONE), "last": 0})
 
 
 async def _from_beginning(kafka: str) -> None:

@@ -38,7 +38,7 @@ def store(case: Case) -> list[TicketEvent]:
     database["contacts"].insert_one(case.contact(fate))
     if held is None:
         counter = database["numbers"].find_one_and_update(
-            {"_id": case.month}, {"$inc": {"last": 1}}, upsert=True, return_document=ReturnDocument.AFTER
+            {"_id": case.month}, {"$inc": {"last": 1}}, return_document=ReturnDocument.AFTER
         )
         events = case.opened(counter["last"])
         database["ticket_events"].insert_many(event_documents(events))

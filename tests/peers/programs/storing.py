@@ -20,7 +20,7 @@ async def store(database: Any, case: Case) -> list[TicketEvent]:
     await database["contacts"].insert_one(case.contact(fate))
     if held is None:
         counter = await database["numbers"].find_one_and_update(
-            {"_id": case.month}, {"$inc": {"last": 1}}, upsert=True, return_document=ReturnDocument.AFTER
+            {"_id": case.month}, {"$inc": {"last": 1}}, return_document=ReturnDocument.AFTER
         )
         events = case.opened(counter["last"])
         await database["ticket_events"].insert_many(event_documents(events))
