@@ -16,6 +16,7 @@ from tests.simulation.network import Mishap, Way
 SESSION_S = 6.0
 HEARTBEAT_S = 2.0
 REBALANCE_S = 10.0
+COMMIT_AGAIN_S = 1.0
 POLL_MAX = 500
 Headers = list[tuple[str, bytes]]
 
@@ -227,9 +228,15 @@ class Application:
         try:
             await self._ask([lambda: self._group.commit(self, generation, offsets)])
         except KafkaError:
+            self._tasks.append(asyncio.create_task(self._commit_again()))
             return False
         self._ledger.committed(offsets)
         return True
+
+    async def _commit_again(self) -> None:
+        """The second chance that Faust gives to what could not be committed."""
+        await asyncio.sleep(COMMIT_AGAIN_S)
+        await self.commit_finished()
 
     def notice(self) -> None:
         """The coordinator's answer to a heartbeat: the group rebalances."""

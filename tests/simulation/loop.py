@@ -8,6 +8,7 @@ import asyncio
 import contextvars
 import gc
 import heapq
+import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
 from unittest import mock
@@ -136,7 +137,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._ready.clear()  # type: ignore[attr-defined]
         self._scheduled.clear()  # type: ignore[attr-defined]
-        with mock.patch("sys.unraisablehook", _ignore):
+        with mock.patch("sys.unraisablehook", _ignore), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # What was never awaited never will be.
             self.tasks.clear()
             gc.collect(0)
         self.close()

@@ -103,10 +103,9 @@ def _reconnect() -> Exception:
 class World:
     """One run of a scenario."""
 
-    def __init__(self, loop: VirtualLoop, scenario: Scenario, clock: "Clock") -> None:
+    def __init__(self, loop: VirtualLoop, scenario: Scenario) -> None:
         self.loop = loop
         self.scenario = scenario
-        self.clock = clock
         chance = random.Random(f"network {scenario.seed}")
         self.ways = {
             "broker": Way(loop, chance, (0.001, 0.03), patience_s=2.0),
@@ -189,6 +188,11 @@ class World:
             if calm == 4:
                 return True
         return False
+
+    def note_error(self, _loop: object, about: dict[str, Any]) -> None:
+        """What the loop tells of callbacks that failed; that nobody asked for an error is no news."""
+        if "never retrieved" not in about["message"]:
+            self.crashes.append(f"{about['message']}: {about.get('exception')!r}")
 
     def unfinished(self) -> str:
         """What is under way, in words."""
@@ -572,7 +576,8 @@ def live(scenario: Scenario) -> tuple[History, World]:
     with Clock(began_at) as clock, _seeded(scenario.seed), _read_once():
         loop = VirtualLoop(clock.at)
         asyncio.set_event_loop(loop)
-        world = World(loop, scenario, clock)
+        world = World(loop, scenario)
+        loop.set_exception_handler(world.note_error)
         structlog.configure(processors=[_collector(world)], cache_logger_on_first_use=False)
         try:
             return loop.run_until_complete(world.run()), world
