@@ -16,6 +16,7 @@ from schemas.codes import Channel, Clock, Language, Severity, TicketState
 from schemas.sealed import MaskedContact
 from services.notifier.moments import Addressee, Owed, Person, Standing
 from services.runtime.mongo import Collection, Database, duplicate_indexes
+from services.runtime.together import together
 
 
 class MongoAddresseeStore:
@@ -57,7 +58,7 @@ class MongoAddresseeStore:
 
     async def save(self, addressees: Sequence[Addressee]) -> None:
         """Keep what changed, but for that of which a later state is stored: whoever wrote it has read more than we."""
-        await asyncio.gather(
+        await together(
             _keep(
                 self._addressees,
                 counter="sequence",

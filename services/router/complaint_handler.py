@@ -39,6 +39,7 @@ from services.router.ticket import fold
 from services.runtime.handling import Received, Refusal
 from services.runtime.producing import Outgoing
 from services.runtime.sealing import CannotOpen
+from services.runtime.together import together
 
 _DIGIT: Final = re.compile(r"\d")
 _NOTHING: Final = Extracted()
@@ -193,8 +194,8 @@ class ComplaintHandler:
         settled = Settled(refusals=reading.refusals)
         cases = await self._not_opened_before(settled, reading.cases)
         await self._decide([case for case in cases if not case.decided])
-        await asyncio.gather(
-            self.contacts.keep([(case.complaint, case.fate.ticket_id) for case in cases]),
+        await together(
+            self.contacts.keep(_contacts(case for case in cases if case.fate.role == "followed_up")),
             self._open(settled, [case for case in cases if case.fate.role == "opened"]),
         )
         for case in cases:
@@ -338,7 +339,10 @@ class ComplaintHandler:
             for case in cases
             if not case.said.needs_review
         ]
-        numbers, placed = await asyncio.gather(self._numbers(cases), self.placement.place(needs))
+        # A ticket is not opened before its contact is kept: what is opened is not looked at again by a redelivery.
+        numbers, placed, _ = await together(
+            self._numbers(cases), self.placement.place(needs), self.contacts.keep(_contacts(cases))
+        )
         groups: dict[UUID, list[TicketEvent]] = {}
         for case, number in zip(cases, numbers, strict=True):
             assignment = placed.get(case.fate.ticket_id)
@@ -391,6 +395,10 @@ def _leaders(cases: list[_Case], window: timedelta) -> list[_Case]:
         for claim in case.claims:
             holders.setdefault(claim.id, (leader, claim))
     return leaders
+
+
+def _contacts(cases: Iterable[_Case]) -> list[tuple[ComplaintSubmitted, UUID]]:
+    return [(case.complaint, case.fate.ticket_id) for case in cases]
 
 
 def _follow_up(case: _Case) -> Outgoing:

@@ -5,7 +5,6 @@ Everything after it is repeated from what is stored when the message or the dead
 between any two steps loses nothing and tells nothing else.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from services.runtime.deadline_store import Deadline, Due
 from services.runtime.handling import Received, Refusal
 from services.runtime.logging import get_logger
 from services.runtime.producing import Record
+from services.runtime.together import together
 from services.sla_monitor.calendar import from_us, to_us
 from services.sla_monitor.clock_store import Armed, Change, Stored, Told, next_revision
 from services.sla_monitor.clocks import advance, due_facts, next_milestone
@@ -139,14 +139,8 @@ class SlaMonitor:
                 pending[received.message.ce_subject].append(received)
         tickets = list(pending)
         groups = [tickets[i : i + GROUP_MAX] for i in range(0, len(tickets), GROUP_MAX)]
-        # While the database works for one group, the next is decided. All end before an error is told, for with it
-        # everything comes again.
-        ended = await asyncio.gather(
-            *(self._handle({t: pending[t] for t in g}) for g in groups), return_exceptions=True
-        )
-        for error in ended:
-            if error is not None:
-                raise error
+        # While the database works for one group, the next is decided.
+        await together(*(self._handle({t: pending[t] for t in g}) for g in groups))
         return ()
 
     async def _handle(self, pending: Mapping[UUID, Sequence[Received[Message]]]) -> None:
@@ -227,7 +221,7 @@ class SlaMonitor:
         repeated = [(f, encode(f)) for f in await self._clocks.told(again, work.revisions)] if again else []
         new = [(t.fact, t.encoded) for c in saved for t in c.told]
         over = [id_ for ticket, id_ in work.over.items() if ticket not in lost]
-        await asyncio.gather(self._arm(saved, work.standing, over), self._tell([*repeated, *new]))
+        await together(self._arm(saved, work.standing, over), self._tell([*repeated, *new]))
         self._counting.told(fact for fact, _ in new)
         return lost
 

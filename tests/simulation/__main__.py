@@ -64,7 +64,7 @@ def _verdicts(seeds: range, jobs: int) -> Iterator[tuple[int, list[str], list[st
     if jobs == 1:
         yield from map(_verdict, seeds)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=50) as pool:
         yield from pool.imap_unordered(_verdict, seeds, chunksize=10)
 
 

@@ -8,6 +8,7 @@ import asyncio
 import contextvars
 import gc
 import heapq
+import itertools
 import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -109,61 +110,58 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._on_time = on_time
         self._ended = False
         self._selector = _NoSelector()
-        self.tasks: list[asyncio.Task[Any]] = []
-        self.set_task_factory(self._keep)
+        # Tuples are compared much faster than asyncio's handles, and this is where a simulation spends its time.
+        self._agenda: list[tuple[float, int, Any, Any]] = []
+        self._numbers = itertools.count()
+        self._buried: list[asyncio.Handle] = []
 
     def time(self) -> float:
         """See `asyncio.AbstractEventLoop`."""
         return self.now
 
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        """See `asyncio.AbstractEventLoop`."""
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        if not self._ended:
+            heapq.heappush(self._agenda, (when, next(self._numbers), handle, None))
+        return handle
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        """See `asyncio.AbstractEventLoop`."""
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        """See `asyncio.AbstractEventLoop`."""
+        handle = asyncio.Handle(callback, args, self, context)
+        if not self._ended:
+            self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
+
     def later(self, delay_s: float, callback: Callable[..., object], *args: Any) -> None:
-        """As `call_later`, in the name of the world."""
-        self.call_at(self.now + delay_s, callback, *args, context=WORLD)
+        """As `call_later`, in the name of the world; it cannot be cancelled."""
+        heapq.heappush(self._agenda, (self.now + delay_s, next(self._numbers), callback, args))
 
     def world(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run it in the name of the world."""
         return self.create_task(work, context=WORLD.copy())
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
-        """See `asyncio.AbstractEventLoop`."""
-        if self._ended:
-            return asyncio.Handle(callback, args, self, context)
-        return super().call_soon(callback, *args, context=context)
-
     def end(self) -> None:
         """Leave everything where it stands. What is under way is thrown away, and whatever that does goes nowhere."""
         self._ended = True
-        for task in self.tasks:
+        for task in asyncio.all_tasks(self):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
-        self._ready.clear()  # type: ignore[attr-defined]
-        self._scheduled.clear()  # type: ignore[attr-defined]
         with mock.patch("sys.unraisablehook", _ignore), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # What was never awaited never will be.
-            self.tasks.clear()
+            self._ready.clear()  # type: ignore[attr-defined]
+            self._agenda.clear()
+            self._buried.clear()
             gc.collect(0)
         self.close()
 
-    def _keep(self, loop: asyncio.AbstractEventLoop, work: Any, **named: Any) -> asyncio.Task[Any]:
-        # A task that only a dead process would wake is referred to by nobody; collected, it would run its `finally`.
-        task = asyncio.Task(work, loop=loop, **named)
-        self.tasks.append(task)
-        return task
-
     def _run_once(self) -> None:
-        ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]
+        ready = self._ready  # type: ignore[attr-defined]
         if not ready:
-            while scheduled and scheduled[0]._cancelled:
-                heapq.heappop(scheduled)._scheduled = False
-            if not scheduled:
-                raise Stuck
-            when = scheduled[0]._when
-            if when > self.now:
-                self.now = when
-                self._on_time(when)
-        while scheduled and scheduled[0]._when <= self.now:
-            handle = heapq.heappop(scheduled)
-            handle._scheduled = False
-            ready.append(handle)
+            self._pass_time()
         for _ in range(len(ready)):
             handle = ready.popleft()
             if handle._cancelled:
@@ -171,16 +169,31 @@ class VirtualLoop(asyncio.BaseEventLoop):
             process = handle._context.get(_PROCESS)
             if process is None or process.may_run(handle):
                 handle._run()
+            elif process.dead:
+                # A task that only this would wake is referred to by nobody else; collected, it would run its `finally`.
+                self._buried.append(handle)
+
+    def _pass_time(self) -> None:
+        """Go to the next instant at which anything happens."""
+        agenda = self._agenda
+        if not agenda:
+            raise Stuck
+        when = agenda[0][0]
+        if when > self.now:
+            self.now = when
+            self._on_time(when)
+        while agenda and agenda[0][0] <= self.now:
+            _, _, what, args = heapq.heappop(agenda)
+            if args is not None:
+                WORLD.run(what, *args)
+            elif not what._cancelled:
+                self._ready.append(what)  # type: ignore[attr-defined]
 
     def _process_events(self, event_list: Any) -> None:
         """There are none."""
 
     def _write_to_self(self) -> None:
         """Nothing sleeps."""
-
-
-def _ignore(_unraisable: object) -> None:
-    """What a task says that is thrown away in the middle of a step."""
 
 
 class _NoSelector:
@@ -195,3 +208,7 @@ WORLD = contextvars.copy_context()
 def current() -> Process | None:
     """The process that runs now; None: the world."""
     return _PROCESS.get()
+
+
+def _ignore(_unraisable: object) -> None:
+    """What a task says that is thrown away in the middle of a step."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import json
 import random
 import traceback
@@ -579,10 +580,13 @@ def live(scenario: Scenario) -> tuple[History, World]:
         world = World(loop, scenario)
         loop.set_exception_handler(world.note_error)
         structlog.configure(processors=[_collector(world)], cache_logger_on_first_use=False)
+        # When the collector runs depends on what ran before, and it may end tasks of processes that are dead.
+        gc.disable()
         try:
             return loop.run_until_complete(world.run()), world
         finally:
             loop.end()
+            gc.enable()
             asyncio.set_event_loop(None)
 
 
