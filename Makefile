@@ -7,7 +7,7 @@ ARGS ?=
 export AMENDS_CACHE ?= $(HOME)/.cache/amends
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check unit integration chaos simulate mutants bench bench-peers up down status docs lock clean
+.PHONY: help install demo test check unit integration chaos fuzz simulate mutants bench bench-peers up down status docs lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,11 @@ simulate: install  ## Run the whole in one process on simulated parts, 10,000 se
 mutants: install  ## Plant bugs in a copy, and show that the simulation finds each
 	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
 
+fuzz: install  ## Feed hostile bytes to every parser, guided by coverage; ARGS="--seconds=120 --target=smpp"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r tests/fuzz/requirements.lock || \
+	  { echo "The fuzzer could not be installed: it has wheels for Linux on x86-64 alone. (pip's own words are above)"; exit 1; }
+	@$(BIN)/python -m tests.fuzz.run $(ARGS)
+
 bench: install  ## Measure on real parts; writes docs/benchmarks.md
 	@$(BIN)/amends bench --write $(ARGS)
 
@@ -75,7 +80,8 @@ docs: install  ## Write schemas/published/ and the tables in docs/ anew from the
 
 lock: install  ## Pin dependencies anew after a change of pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --upgrade --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --upgrade --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	@grep -o '"atheris[^"]*"' pyproject.toml | tr -d '"' | $(BIN)/uv pip compile - --upgrade --generate-hashes --no-emit-index-url --no-header --quiet --output-file tests/fuzz/requirements.lock
 
 clean:  ## Remove what was built and run here (the cache of downloads stays)
 	@rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info

@@ -16,12 +16,18 @@ from pydantic import ValidationError
 from schemas.message import Message
 from schemas.topics import MESSAGES
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, bytes | None]]
+"""As Kafka has them: a header may be without a value, and a name may come twice."""
 M = TypeVar("M", bound=Message)
 
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _VERSION: Final = ("ce_specversion", b"1.0")
 _JSON: Final = ("content-type", b"application/json")
+_DECISIVE: Final = frozenset({"ce_type", "content-type"})
+"""Headers that say how the payload is read."""
+_PROBLEMS_TOLD_MAX: Final = 20
+_PROBLEMS_LISTED_MAX: Final = 1000
+"""Listing hundreds of thousands takes seconds."""
 
 
 class UndecodableMessage(Exception):  # noqa: N818  # it tells of the message, not of a fault of ours
@@ -79,7 +85,7 @@ def _kind(model: type[Message]) -> Headers:
 
 def decode(
     value: bytes | None,
-    headers: Iterable[tuple[str, bytes]],
+    headers: Iterable[tuple[str, bytes | None]],
     *,
     types: Mapping[str, type[Message]] = MESSAGES,
 ) -> Decoded[Message]:
@@ -91,15 +97,22 @@ def decode(
         types: which models may stand there, by CloudEvents type; a topic's `by_type`.
 
     Raises:
-        UndecodableMessage: no value, no or an unknown `ce_type`, or a payload that its model refuses.
+        UndecodableMessage: no value, no, two or an unknown `ce_type`, a content type that is not JSON, or a payload
+            that its model refuses.
     """
-    by_name = dict(headers)
+    by_name: dict[str, bytes] = {}
+    for name, said in headers:
+        if by_name.setdefault(name, said or b"") != (said or b"") and name in _DECISIVE:
+            raise UndecodableMessage(f"the header {name} is there twice and says two things")
     ce_type = by_name.get("ce_type", b"").decode("ascii", "replace")
     if not ce_type:
         raise UndecodableMessage("the header ce_type is missing: nothing says what the payload is")
     model = types.get(ce_type)
     if model is None:
         raise UndecodableMessage(f"the type {ce_type[:200]!r} is not one of this topic: {', '.join(sorted(types))}")
+    content_type = by_name.get("content-type", _JSON[1])
+    if content_type != _JSON[1] and not _is_json(content_type):
+        raise UndecodableMessage(f"the content type {content_type[:100].decode('ascii', 'replace')!r} is not JSON")
     if value is None:
         raise UndecodableMessage("the record has no value")
     try:
@@ -107,6 +120,11 @@ def decode(
     except ValidationError as refusal:
         raise UndecodableMessage(_all_problems(refusal)) from None
     return Decoded(message=message, traceparent=_valid_trace(by_name.get("traceparent")))
+
+
+def _is_json(content_type: bytes) -> bool:
+    media = content_type.partition(b";")[0].strip().lower()
+    return media == _JSON[1] or media.endswith(b"+json")
 
 
 def child_trace(traceparent: str | None, identity: bytes) -> str:
@@ -126,9 +144,14 @@ def _valid_trace(header: bytes | None) -> str | None:
 
 
 def _all_problems(refusal: ValidationError) -> str:
+    if (count := refusal.error_count()) > _PROBLEMS_LISTED_MAX:
+        return f"{count} problems in one payload, too many to list"
     # Field and rule only: the refused value may be personal data, and the original bytes are kept anyway.
     problems: Sequence[str] = [
-        f"{'.'.join(str(step) for step in e['loc']) or 'payload'}: {e['msg']}"
+        f"{'.'.join(str(step)[:64] for step in e['loc']) or 'payload'}: {e['msg']}"
         for e in refusal.errors(include_input=False, include_url=False, include_context=False)
     ]
-    return "; ".join(problems)
+    told = problems[:_PROBLEMS_TOLD_MAX]
+    if len(problems) > len(told):
+        told = [*told, f"and {len(problems) - len(told)} more"]
+    return "; ".join(told)

@@ -67,8 +67,8 @@ class Letter:
             "topic": told.get("topic", ""),
             "partition": _number(told.get("partition")),
             "offset": _number(told.get("offset")),
-            "type": headers.get("ce_type", b"").decode("utf-8", "replace"),
-            "subject": headers.get("ce_subject", b"").decode("utf-8", "replace"),
+            "type": (headers.get("ce_type") or b"").decode("utf-8", "replace"),
+            "subject": (headers.get("ce_subject") or b"").decode("utf-8", "replace"),
             "replayed": self.was_replayed,
         }
 
@@ -316,13 +316,20 @@ def _letter(record: Any, *, was_replayed: bool) -> Letter:
             value=record.value,
             headers=list(record.headers),
         ),
-        at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        at=_time(record.timestamp),
         was_replayed=was_replayed,
     )
 
 
+def _time(stamp_ms: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(stamp_ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):  # somebody else's record
+        return datetime.fromtimestamp(0, UTC)
+
+
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() else None
+    return int(text) if text and text.isdecimal() and len(text) < 20 else None
 
 
 def _text(value: bytes | None) -> str | dict[str, str] | None:

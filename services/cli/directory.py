@@ -14,6 +14,7 @@ from services.router.directory import Organisation, WrongOrganisation
 from services.router.directory_store import DirectoryStore
 from services.runtime import mongo
 from services.runtime.settings import RuntimeSettings, load
+from services.runtime.written import WrongYaml, read_yaml_file
 
 T = TypeVar("T")
 
@@ -35,9 +36,9 @@ def load_file(file: Path) -> None:
     Exits with 1 and every problem when something is wrong; then nothing is changed.
     """
     try:
-        sections = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        _refuse([f"{file}: not readable as YAML: {error}"])
+        sections = read_yaml_file(file)
+    except WrongYaml as error:
+        _refuse([f"{file}: {problem}" for problem in error.problems])
     if not isinstance(sections, dict):
         _refuse([f"{file}: it must be a mapping with departments, units, people, assignment or risk"])
     try:

@@ -25,6 +25,8 @@ _CALENDAR_FIELDS: Final = (
     "makeup_weekday",
 )
 _CLOSE_S: Final = 1e-6
+PERIODS_MAX: Final = 10_000
+"""Forty years of working days."""
 
 Case = Mapping[str, Any]
 
@@ -38,7 +40,7 @@ def answer_case(case: Case) -> dict[str, Any]:
     answer: dict[str, Any] = {"id": case.get("id")}
     try:
         result = _answer(case)
-    except (CalendarError, KeyError, OverflowError, TypeError, ValueError) as error:
+    except (CalendarError, AttributeError, KeyError, OSError, OverflowError, TypeError, ValueError) as error:
         reason = f"missing field {error}" if isinstance(error, KeyError) else str(error)
         expects_error = case.get("expected") == "error"
         return answer | {"result": None, "error": reason, "agrees": expects_error}
@@ -56,7 +58,9 @@ def _answer(case: Case) -> Any:
     def periods() -> list[list[str]]:
         begin = time("at") if "at" in case else time("start")
         found = calendar.periods(begin, time("end") if "end" in case else None)
-        return [[_write(a, zone), _write(b, zone)] for a, b in islice(found, case.get("take"))]
+        if "end" not in case and not 0 < case.get("take", 0) <= PERIODS_MAX:
+            raise ValueError(f"take: say how many periods, at most {PERIODS_MAX}, or give an `end`")
+        return [[_write(a, zone), _write(b, zone)] for a, b in islice(found, case.get("take", PERIODS_MAX))]
 
     pauses = [(_read(begin, zone), _read(end, zone)) for begin, end in case.get("pauses", ())]
     answers: dict[str, Callable[[], Any]] = {

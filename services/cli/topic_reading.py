@@ -81,7 +81,7 @@ async def _partitions(settings: RuntimeSettings, topics: Sequence[str]) -> list[
 
 
 def _parsed(record: Any) -> Record:
-    headers = dict(record.headers)
+    headers = {name: value or b"" for name, value in record.headers}
     try:
         payload = orjson.loads(record.value) if record.value is not None else None
     except orjson.JSONDecodeError:

@@ -49,7 +49,7 @@ def expected_bytes(request: Request, *, bytes_max: int) -> int:
     announced = request.headers.get("content-length")
     if announced is None:
         return bytes_max
-    if not announced.isdecimal() or int(announced[:20]) > bytes_max:
+    if not announced.isdecimal() or len(announced) > 20 or int(announced) > bytes_max:
         raise BodyRefused("body-too-large", 413)
     return int(announced)
 

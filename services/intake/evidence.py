@@ -36,6 +36,7 @@ _SAME: Final = {
 _UNDECLARED: Final = ("", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded")
 _MARKUP: Final = re.compile(rb"<(?:script|html|\?php|!doctype html)[\s>]", re.IGNORECASE)
 _ZIP_END, _ZIP_ENTRY, _PDF = b"PK\x05\x06", b"PK\x01\x02", b"%PDF-"
+_SEGMENTS_MAX: Final = 2000
 _ZIP_TAIL: Final = 65_557
 """The end record of an archive with the longest comment."""
 
@@ -86,13 +87,16 @@ def pixels(content: bytes, media_type: str) -> int:
 
 def _jpeg_size(content: bytes) -> tuple[int, int]:
     at = 2
-    while at + 9 <= len(content) and content[at] == 0xFF:
+    for _ in range(_SEGMENTS_MAX):
+        if at + 9 > len(content) or content[at] != 0xFF:
+            return 0, 0
         marker = content[at + 1]
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack(">HH", content[at + 5 : at + 9])
             return width, height
         at += 2 + int(struct.unpack(">H", content[at + 2 : at + 4])[0])
-    return 0, 0
+    # No camera writes so many before the size: nobody should have to find out what a viewer makes of it.
+    return PIXELS_MAX, 2
 
 
 def _hides_another(content: bytes, media_type: str) -> bool:

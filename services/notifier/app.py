@@ -13,7 +13,6 @@ from typing import Protocol
 from uuid import uuid4
 
 import stamina
-import yaml
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
@@ -46,6 +45,7 @@ from services.runtime.retries import UNAVAILABLE
 from services.runtime.sealing import Keyring
 from services.runtime.settings import EXIT_WRONG_SETTINGS, load
 from services.runtime.surroundings import Surroundings
+from services.runtime.written import WrongYaml, read_yaml_file, told
 
 
 class Foundation:
@@ -120,9 +120,11 @@ def load_policy(path: Path | None) -> NotificationPolicy:
     """The policy in a file, or the end of the process with every problem on standard error."""
     source = path or files("deploy.policies").joinpath("notifications.yaml")
     try:
-        return NotificationPolicy.model_validate(yaml.safe_load(source.read_text("utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as refusal:
-        sys.stderr.write(f"notifier cannot start, the notification policy {source} is wrong:\n{refusal}\n")
+        return NotificationPolicy.model_validate(read_yaml_file(source))
+    except (WrongYaml, ValidationError) as refusal:
+        problems = refusal.problems if isinstance(refusal, WrongYaml) else told(refusal)
+        listed = "\n".join(problems)
+        sys.stderr.write(f"notifier cannot start, the notification policy {source} is wrong:\n{listed}\n")
         sys.exit(EXIT_WRONG_SETTINGS)
 
 

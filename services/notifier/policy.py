@@ -2,13 +2,18 @@
 
 from datetime import time, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from schemas.codes import Clock, Language, Moment, Severity
+from services.runtime.written import wall_time
 
-Seconds = Annotated[float, Field(gt=0)]
+DAY_S: Final = 86_400
+YEAR_S: Final = 366 * DAY_S
+
+Seconds = Annotated[float, Field(gt=0, le=YEAR_S)]
+WallTime = Annotated[time, BeforeValidator(wall_time)]
 
 
 class Tier(StrEnum):
@@ -35,9 +40,9 @@ class MomentRule(_Part):
 class QuietHours(_Part):
     """Wall times in the complainant's zone."""
 
-    start: time = time(22)
-    end: time = time(8)
-    spread_s: int = Field(600, ge=0)
+    start: WallTime = time(22)
+    end: WallTime = time(8)
+    spread_s: int = Field(600, ge=0, le=DAY_S)
     """What was held back goes within so many seconds after the end, not all at once."""
     urgent_from: Severity = Severity.CRITICAL
     """From this severity on every message is urgent and goes at night, too."""
@@ -46,7 +51,7 @@ class QuietHours(_Part):
 class Cap(_Part):
     """So many messages to one number or address within so long; what is over it is not sent."""
 
-    messages: int = Field(4, ge=1)
+    messages: int = Field(4, ge=1, le=10_000)
     within_s: Seconds = 3600
 
 
@@ -63,7 +68,7 @@ class Retry(_Part):
     """What is done when a provider does not take a message for now."""
 
     first_s: Seconds = 1.0
-    factor: float = Field(2.0, ge=1)
+    factor: float = Field(2.0, ge=1, le=100)
     longest_s: Seconds = 60.0
     channel_s_max: Seconds = 120.0
     """After so long without success the next channel is tried, where there is one."""
@@ -78,7 +83,7 @@ class Retry(_Part):
 class NotificationPolicy(_Part):
     """The whole of it."""
 
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, le=2**31 - 1)
     sender: dict[Language, str]
     """The name that stands before an SMS and under a letter."""
     hotline: str | None = None

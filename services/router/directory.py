@@ -4,6 +4,7 @@ All of it, with the policies that name it, is one versioned document (`Organisat
 directory in which its department is missing.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from enum import StrEnum
@@ -11,10 +12,11 @@ from functools import cached_property
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from schemas.codes import Category
 from services.router.policy import PLACE, AssignmentPolicy, Given, Name, RiskPolicy
+from services.runtime.written import told, wall_time
 
 
 class WrongOrganisation(ValueError):  # noqa: N818  # said of the file
@@ -49,14 +51,15 @@ def _known_zone(name: str) -> str:
 
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
+WallTime = Annotated[time, BeforeValidator(wall_time)]
 
 
 class Duty(Given):
     """A shift on the wall clock of the person's zone. One that ends before it begins ends on the next day."""
 
     days: tuple[Day, ...] = _DAYS
-    begins: time = time(0)
-    ends: time = time(0)
+    begins: WallTime = time(0)
+    ends: WallTime = time(0)
     """00:00 is the end of the day."""
 
     def covers(self, local: datetime) -> bool:
@@ -150,7 +153,7 @@ class Organisation(Given):
         """Codes are unique, and whatever is named is there. All problems at once."""
         problems = [*self._doubled(), *self._missing()]
         if problems:
-            raise ValueError("; ".join(problems))
+            raise WrongOrganisation(problems)
         return self
 
     def _doubled(self) -> list[str]:
@@ -160,7 +163,7 @@ class Organisation(Given):
             ("unit", [u.code.upper() for u in self.units]),
             ("person", [p.id for p in self.people]),
         ):
-            problems += [f"{kind} {code} is there twice" for code in sorted({c for c in codes if codes.count(c) > 1})]
+            problems += [f"{kind} {code} is there twice" for code, times in Counter(codes).items() if times > 1]
         return problems
 
     def _missing(self) -> list[str]:
@@ -188,9 +191,4 @@ def organisation(content: Mapping[str, Any]) -> Organisation:
     try:
         return Organisation.model_validate(content)
     except ValidationError as refusal:
-        raise WrongOrganisation(
-            [
-                f"{'.'.join(str(step) for step in e['loc']) or 'file'}: {e['msg'].removeprefix('Value error, ')}"
-                for e in refusal.errors(include_url=False)
-            ]
-        ) from None
+        raise WrongOrganisation(told(refusal)) from None

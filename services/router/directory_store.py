@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-import yaml
 from pymongo.errors import DuplicateKeyError
 
 from services.router.directory import Organisation, WrongOrganisation, organisation
 from services.runtime.mongo import Database
+from services.runtime.written import read_yaml_file
 
 _SECTIONS = ("departments", "units", "people", "assignment", "risk")
 
@@ -40,7 +40,8 @@ class DirectoryStore:
             WrongOrganisation: with every problem; nothing was changed.
         """
         if unknown := set(sections) - set(_SECTIONS):
-            raise WrongOrganisation([f"{s}: unknown; sections are {', '.join(_SECTIONS)}" for s in sorted(unknown)])
+            names = sorted(map(str, unknown))
+            raise WrongOrganisation([f"{name}: unknown; sections are {', '.join(_SECTIONS)}" for name in names])
         while True:
             now = await self.current()
             before = now.model_dump(mode="json") if now else {}
@@ -68,7 +69,7 @@ def packaged() -> dict[str, Any]:
     folder = files("deploy.policies")
     sections: dict[str, Any] = {}
     for name in ("directory.yaml", "assignment.yaml"):
-        sections |= yaml.safe_load((folder / name).read_text(encoding="utf-8"))
+        sections |= read_yaml_file(folder / name)
     return sections
 
 

@@ -267,6 +267,7 @@ class Consumption:
             )
             try:
                 decoded = decode(record.value, original.headers, types=self._types[record.topic])
+                recorded_at = _in_its_place(record, decoded.message)
             except UndecodableMessage as refusal:
                 log.warning(
                     "message.undecodable",
@@ -294,7 +295,7 @@ class Consumption:
                     offset=record.offset,
                     traceparent=decoded.traceparent,
                     original=original,
-                    recorded_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+                    recorded_at=recorded_at,
                 )
             )
         return received, undecodable
@@ -370,3 +371,17 @@ class Consumption:
             raise
         except BaseException as error:  # noqa: BLE001 - a task that dies unseen would be a stall
             self._crashed(error)
+
+
+def _in_its_place(record: Any, message: Message) -> datetime:
+    """The record's time, if its key is the message's own: it lies in the partition whose reader has its ticket.
+
+    Raises:
+        UndecodableMessage: it has another key, or a time that no calendar has.
+    """
+    if record.key != message.routing_key.encode():
+        raise UndecodableMessage("the record's key is not the routing_key of its message: its order would not hold")
+    try:
+        return datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        raise UndecodableMessage(f"the record's time, {record.timestamp} ms, is no date") from None

@@ -94,10 +94,10 @@ def replayed(letter: Original, *, at: datetime) -> Record:
     )
 
 
-def reasons(headers: Iterable[tuple[str, bytes]]) -> Mapping[str, str]:
+def reasons(headers: Iterable[tuple[str, bytes | None]]) -> Mapping[str, str]:
     """What the headers `dl_*` say, by name without the prefix."""
     return {
-        name.removeprefix(_PREFIX): value.decode("utf-8", "replace")
+        name.removeprefix(_PREFIX): (value or b"").decode("utf-8", "replace")
         for name, value in headers
         if name.startswith(_PREFIX)
     }

@@ -27,6 +27,7 @@ from schemas.sealed import Sealed
 from services.runtime.settings import EXIT_WRONG_SETTINGS
 
 NONCE_BYTES: Final = 12
+KEY_BYTES: Final = 32
 _NOT_WORD: Final = re.compile(r"[\W_]+")
 
 
@@ -78,10 +79,14 @@ class FileKeyProvider:
                 sealing={key_id: base64.b64decode(key) for key_id, key in stored["sealing"].items()},
                 index=base64.b64decode(stored["index"]),
             )
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise BrokenKeyring(
                 f"{self.path} is no keyring ({type(error).__name__}): restore your copy of it"
             ) from None
+        if not isinstance(keys.current, str) or {len(key) for key in (*keys.sealing.values(), keys.index)} != {
+            KEY_BYTES
+        }:
+            raise BrokenKeyring(f"{self.path} is no keyring (a key has not {KEY_BYTES} bytes): restore your copy of it")
         if keys.current not in keys.sealing:
             raise BrokenKeyring(f"{self.path}: the current key {keys.current!r} is not among the sealing keys")
         return keys

@@ -14,11 +14,12 @@ so the length of a shift is always the time that really passed.
 """
 
 import re
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 import holidays as public_holiday_data
@@ -38,6 +39,8 @@ CHINA_KNOWN_UNTIL: Final = max(day.year for day in chinese_constants.holidays)
 
 _CLOCK_TIME = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?")
 _MONTH_DAY = re.compile(r"(\d{2})-(\d{2})")
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 
 
@@ -102,21 +105,25 @@ class OpeningHours:
         problems: list[str] = []
         zone = _zone(tz, problems)
         weekly: list[tuple[Interval, ...]] = [()] * 7
-        for weekday, spans in hours.items():
+        for weekday, spans in _mapping("hours", hours, problems).items():
             if str(weekday) not in {"0", "1", "2", "3", "4", "5", "6"}:
                 problems.append(f"hours.{weekday}: not a weekday; use 0 (Monday) to 6 (Sunday)")
                 continue
             weekly[int(weekday)] = _intervals(f"hours.{weekday}", spans, problems)
-        if makeup_weekday not in range(7):
-            problems.append(f"makeup_weekday: {makeup_weekday!r} is not a weekday; use 0 (Monday) to 6 (Sunday)")
+        if not isinstance(makeup_weekday, int) or makeup_weekday not in range(7):
+            problems.append(f"makeup_weekday: {_shown(makeup_weekday)} is not a weekday; use 0 (Monday) to 6 (Sunday)")
         parsed = cls(
             zone=zone,
             weekly=tuple(weekly),
             holidays=frozenset(
-                day for i, text in enumerate(holidays) if (day := _date(f"holidays[{i}]", text, problems))
+                day
+                for i, text in enumerate(_list("holidays", holidays, problems))
+                if (day := _date(f"holidays[{i}]", text, problems))
             ),
             holidays_yearly=frozenset(
-                month_day for i, text in enumerate(holidays_yearly) if (month_day := _month_day(i, text, problems))
+                month_day
+                for i, text in enumerate(_list("holidays_yearly", holidays_yearly, problems))
+                if (month_day := _month_day(i, text, problems))
             ),
             overrides=_by_date("date_overrides", date_overrides or {}, problems),
             breaks=_by_date("date_breaks", date_breaks or {}, problems),
@@ -208,11 +215,16 @@ class OpeningHours:
         return noon.astimezone(UTC).astimezone(self.zone).date() == day
 
 
+def _shown(value: object) -> str:
+    """A value in a problem, shortened."""
+    return _SHORT.repr(value)
+
+
 def _zone(name: str, problems: list[str]) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError, TypeError):
-        problems.append(f"tz: {name!r} is not an IANA time zone; use a name such as 'Asia/Shanghai'")
+    except (KeyError, ValueError, OSError, TypeError, AttributeError):
+        problems.append(f"tz: {_shown(name)} is not an IANA time zone; use a name such as 'Asia/Shanghai'")
         return ZoneInfo("UTC")
 
 
@@ -222,15 +234,31 @@ def _country(code: str | None, problems: list[str]) -> str | None:
     try:
         _country_holidays(code, 2026)
     except (NotImplementedError, AttributeError, TypeError):
-        problems.append(f"public_holidays: {code!r} is not known; use a country code such as 'CN' or 'DE-BY'")
+        problems.append(f"public_holidays: {_shown(code)} is not known; use a country code such as 'CN' or 'DE-BY'")
     return code
+
+
+def _mapping(path: str, written: Any, problems: list[str]) -> Mapping[Any, Any]:
+    if isinstance(written, Mapping):
+        return written
+    problems.append(f"{path}: {_shown(written)} is no mapping")
+    return {}
+
+
+def _list(path: str, written: Any, problems: list[str]) -> Sequence[Any]:
+    if isinstance(written, list | tuple):
+        return written
+    problems.append(f"{path}: {_shown(written)} is no list")
+    return ()
 
 
 def _date(path: str, text: str | date, problems: list[str]) -> date | None:
     try:
-        return text if isinstance(text, date) else date.fromisoformat(text)
+        if isinstance(text, date) and not isinstance(text, datetime):
+            return text
+        return date.fromisoformat(text)  # type: ignore[arg-type]  # which refuses what is no text
     except (TypeError, ValueError):
-        problems.append(f"{path}: {text!r} is not a date; write YYYY-MM-DD")
+        problems.append(f"{path}: {_shown(text)} is not a date; write YYYY-MM-DD")
         return None
 
 
@@ -241,7 +269,7 @@ def _month_day(index: int, text: str, problems: list[str]) -> tuple[int, int] | 
         # 2000 is a leap year, so that 29 February may be named.
         leap = date(2000, int(match[1]), int(match[2]))
     except (AssertionError, ValueError):
-        problems.append(f"holidays_yearly[{index}]: {text!r} is not a day of the year; write MM-DD")
+        problems.append(f"holidays_yearly[{index}]: {_shown(text)} is not a day of the year; write MM-DD")
         return None
     return leap.month, leap.day
 
@@ -253,7 +281,7 @@ def _by_date(
 ) -> dict[date, tuple[Interval, ...]]:
     return {
         day: _intervals(f"{path}.{text}", spans, problems)
-        for text, spans in entries.items()
+        for text, spans in _mapping(path, entries, problems).items()
         if (day := _date(f"{path}.{text}", text, problems))
     }
 
@@ -261,17 +289,19 @@ def _by_date(
 def _intervals(path: str, spans: Sequence[Sequence[str]], problems: list[str]) -> tuple[Interval, ...]:
     """Parsed and joined where they overlap; touching ones stay apart, as two openings."""
     parsed: list[Interval] = []
-    for i, span in enumerate(spans):
+    for i, span in enumerate(_list(path, spans, problems)):
         where = f"{path}[{i}]"
-        if isinstance(span, str) or len(span) != 2:
-            problems.append(f"{where}: {span!r} is not an interval; write [opening, closing]")
+        if not isinstance(span, list | tuple) or len(span) != 2:
+            problems.append(f"{where}: {_shown(span)} is not an interval; write [opening, closing]")
             continue
         opening, closing = (_second(where, text, problems) for text in span)
         if opening is None or closing is None:
             continue
         if closing <= opening:
             later = f"{(closing + DAY_S) // 3600:02d}:{closing % 3600 // 60:02d}"
-            problems.append(f"{where}: closing {span[1]!r} is not after opening {span[0]!r}; the next day is '{later}'")
+            problems.append(
+                f"{where}: closing {_shown(span[1])} is not after opening {_shown(span[0])}; the next day is '{later}'"
+            )
             continue
         parsed.append((opening, closing))
     return tuple(_union(parsed))
@@ -281,7 +311,7 @@ def _second(path: str, text: str, problems: list[str]) -> int | None:
     match = _CLOCK_TIME.fullmatch(text) if isinstance(text, str) else None
     second = int(match[1]) * 3600 + int(match[2]) * 60 + int(match[3] or 0) if match else None
     if second is None or second > LATEST_CLOSING_S:
-        problems.append(f"{path}: {text!r} is not a time of day; write 'HH:MM' in quotes, at most '48:00'")
+        problems.append(f"{path}: {_shown(text)} is not a time of day; write 'HH:MM' in quotes, at most '48:00'")
         return None
     return second
 

@@ -6,12 +6,12 @@ A policy is a YAML file (see `deploy/policies/sla.yaml`), checked as a whole: `r
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-import yaml
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -25,6 +25,7 @@ from pydantic import (
 
 from schemas.codes import SUBCODES, Category, Channel, Clock, Moment, RiskFlag, Severity, Source
 from schemas.message import Code
+from services.runtime.written import WrongYaml, printable, read_yaml_file, told
 from services.sla_monitor.calendar import Calendar
 from services.sla_monitor.opening_hours import CalendarError
 
@@ -59,9 +60,16 @@ UNIT: Final = "unit"
 TARGET_DAYS_MAX: Final = 3660
 """Ten years. Times far beyond cannot be counted, and a ticket with such a clock could not be handled at all."""
 SHARE_MAX: Final = 100
+SHARES_MAX: Final = 50
+"""Each is a fact of every ticket."""
+VERSION_MAX: Final = 2**31 - 1
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+"""Between them a version can begin to hold."""
 
 _ISO_DURATION: Final = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _WORDS: Final = re.compile(r"(\d+)\s*(working|calendar)?\s*(seconds?|sec|s|minutes?|min|m|hours?|h|days?|d)")
+_WEEKDAYS: Final = re.compile(r"([0-6])-([0-6])")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -112,14 +120,14 @@ def _as_tuple(written: Any) -> Any:
     return tuple(written) if isinstance(written, list | set | frozenset) else written
 
 
-def _known_event(name: str) -> str:
-    if name not in EVENTS:
+def _known_event(name: Any) -> Any:
+    if not isinstance(name, str) or name not in EVENTS:
         raise ValueError(f"is not an event; known are {', '.join(sorted(EVENTS))}")
     return name
 
 
-def _known_category(written: str) -> str:
-    category, _, sub = written.partition(".")
+def _known_category(written: Any) -> Any:
+    category, _, sub = written.partition(".") if isinstance(written, str) else ("", "", "")
     if category not in {known.value for known in Category}:
         raise ValueError(f"is not a category; known are {', '.join(known.value for known in Category)}")
     if sub and sub not in SUBCODES[Category(category)]:
@@ -130,6 +138,7 @@ def _known_category(written: str) -> str:
 EventName = Annotated[str, BeforeValidator(_known_event)]
 EventNames = Annotated[tuple[EventName, ...], BeforeValidator(_as_tuple)]
 CategoryName = Annotated[str, BeforeValidator(_known_category)]
+Warnings = Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(max_length=SHARES_MAX)]
 
 
 class Case(NamedTuple):
@@ -208,7 +217,7 @@ class ClockPolicy(_Section):
     """Whether a later start event ends the cycle that is open and begins the next; otherwise it runs once a ticket."""
     calendar: Code
     """Name of a calendar below; `unit`: the one that the assignment names; `owner`: that, and before it the default."""
-    warnings: tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None = None
+    warnings: Warnings | None = None
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -233,7 +242,7 @@ class Ladder(_Section):
 class Escalation(_Section):
     """Shares of the target (1.0 is the breach) and ladders with a level for each; the first that matches counts."""
 
-    shares: tuple[Annotated[float, Field(ge=1, le=SHARE_MAX)], ...]
+    shares: Annotated[tuple[Annotated[float, Field(ge=1, le=SHARE_MAX)], ...], Field(max_length=SHARES_MAX)]
     ladders: Annotated[tuple[Ladder, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -267,8 +276,8 @@ class CalendarPolicy(_Section):
             return hours
         spread: dict[str, Any] = {}
         for written, spans in hours.items():
-            first, _, last = ("0-6" if written == "all" else str(written)).partition("-")
-            days = range(int(first), int(last) + 1) if first.isdigit() and last.isdigit() else ()
+            span = _WEEKDAYS.fullmatch("0-6" if written == "all" else str(written))
+            days = range(int(span[1]), int(span[2]) + 1) if span else ()
             # What is no span, or runs backwards, stays as it is written, and is refused as no weekday.
             spread |= {str(day): spans for day in days or (written,)}
         return spread
@@ -293,14 +302,14 @@ class SlaPolicy(_Section):
     """One version of a policy of service levels."""
 
     name: Code
-    version: Annotated[int, Field(ge=1)]
-    effective_from: AwareDatetime
+    version: Annotated[int, Field(ge=1, le=VERSION_MAX)]
+    effective_from: Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST)]
     """Clocks that start at or after this time, and before that of the next version, belong to this one."""
     default_calendar: Code
     """For the owner before anything is assigned, and for a unit whose calendar is not listed."""
     cancel: EventNames = ("withdrawn",)
     """What ends every clock without a result."""
-    warnings: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.8)
+    warnings: Warnings = (0.5, 0.8)
     escalation: Escalation
     calendars: dict[Code, CalendarPolicy]
     clocks: dict[Clock, ClockPolicy]
@@ -321,15 +330,7 @@ def parse_policy(written: Mapping[str, Any]) -> SlaPolicy:
     try:
         policy = SlaPolicy.model_validate(written)
     except ValidationError as error:
-        for mistake in error.errors():
-            path = ".".join(str(part) for part in mistake["loc"])
-            cause = mistake.get("ctx", {}).get("error")
-            if isinstance(cause, PolicyError):
-                problems += [f"{path}.{problem}" for problem in cause.problems]
-                continue
-            value = mistake["input"]
-            shown = "" if isinstance(value, dict | list) or mistake["type"] == "missing" else f" {value!r}"
-            problems.append(f"{path}:{shown} {mistake['msg'].removeprefix('Value error, ')}")
+        problems += told(error)
     if problems:
         raise PolicyError(problems)
     return policy
@@ -343,10 +344,10 @@ def _unlisted_calendars(written: Mapping[str, Any]) -> list[str]:
     named = {"default_calendar": written.get("default_calendar")} | {
         f"clocks.{clock}.calendar": policy.get("calendar")
         for clock, policy in clocks.items()
-        if isinstance(policy, Mapping) and policy.get("calendar") not in {OWNER, UNIT}
+        if isinstance(policy, Mapping) and policy.get("calendar") not in (OWNER, UNIT)
     }
     return [
-        f"{path}: {name!r} is not listed; calendars are {', '.join(calendars)}, {OWNER} and {UNIT}"
+        printable(f"{path}: {name!r} is not listed; calendars are {', '.join(map(str, calendars))}, {OWNER} and {UNIT}")
         for path, name in named.items()
         if isinstance(name, str) and name not in calendars
     ]
@@ -360,12 +361,12 @@ def read_policy(path: Path | None = None, *, packaged: Literal["sla", "demo"] = 
     """
     source = path or PACKAGED / f"{packaged}.yaml"
     try:
-        written = yaml.safe_load(source.read_text(encoding="utf-8"))
+        written = read_yaml_file(source)
         if not isinstance(written, dict):
             raise PolicyError([f"{source}: holds no policy; a policy is a mapping, see deploy/policies/sla.yaml"])
         if isinstance(written.get("calendars"), str):
             beside = path.parent / written["calendars"] if path else PACKAGED / written["calendars"]
-            written["calendars"] = yaml.safe_load(beside.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PolicyError([f"{source}: {error}"]) from None
+            written["calendars"] = read_yaml_file(beside)
+    except WrongYaml as error:
+        raise PolicyError([f"{source}: {problem}" for problem in error.problems]) from None
     return parse_policy(written)

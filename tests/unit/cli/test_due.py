@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from services.cli.due import due
+from services.cli.due_cases import answer_case
 from services.sla_monitor.policy import PACKAGED
 
 MONDAY_TEN = "2026-11-23T10:00:00+08:00"
@@ -161,3 +162,24 @@ def test_a_time_at_the_end_of_the_calendar_is_wrong_input(start: str) -> None:
     result = ask("--clock", "resolution", "--severity", "3", "--received", start)
     assert (result.exit_code, result.exception.__class__) == (2, SystemExit)
     assert "--received" in result.output
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"op": "periods", "at": "2026-11-20 16:00:00"},
+        {"op": "periods", "at": "2026-11-20 16:00:00", "take": 10**9},
+        {"tz": "Asia"},
+        {"hours": []},
+        {"hours": {"0": 5}},
+        {"date_overrides": [1]},
+        {"seconds": "x"},
+        {"seconds": 10**30},
+        {"op": []},
+    ],
+)
+def test_a_case_that_makes_no_sense_is_answered_with_an_error(changed: dict[str, object]) -> None:
+    """The others of the file are answered all the same, and none is worked on for ever."""
+    case = {"id": 1, "op": "add", "tz": "Asia/Shanghai", "hours": {"0": [["09:00", "18:00"]]}}
+    case |= {"start": "2026-11-20 16:00:00", "seconds": 60} | changed
+    assert answer_case(case)["error"]

@@ -86,6 +86,13 @@ def test_the_size_of_a_picture_is_read_from_its_heading() -> None:
     assert pixels(b"\xff\xd8\xff", "image/jpeg") == 0
 
 
+def test_a_photo_whose_size_is_hidden_behind_countless_segments_is_refused() -> None:
+    """Walking through them would hold everybody else up."""
+    content = b"\xff\xd8\xff\xe0\x00\x10JFIF\0" + bytes(9) + b"\xff\x01\x00\x02" * 10_000
+    _, problems = inspect(content, declared="", bytes_max=10**6)
+    assert [problem.code for problem in problems] == ["picture_too_big"]
+
+
 async def test_an_uploaded_file_can_be_named_in_a_complaint(client: httpx.AsyncClient, running: Running) -> None:
     """Its id and checksum come back."""
     answer = await client.post("/v1/evidence", content=png(), headers={"Content-Type": "image/png"})

@@ -119,9 +119,8 @@ def test_all_problems_of_a_file_are_told_at_once() -> None:
                 {"id": "ann", "department": "outlets", "unit": "NET-9", "capacity": 1},
             ],
         )
-    (problem,) = refusal.value.problems
     for said in ("person ann is there twice", "no department moon", "no unit NET-9"):
-        assert said in problem
+        assert len([problem for problem in refusal.value.problems if said in problem]) == 1
     with pytest.raises(WrongOrganisation) as refusal:
         small_network(people=[{"id": "a b", "department": "outlets", "capacity": -1, "shoe_size": 44}])
     assert len(refusal.value.problems) == 3

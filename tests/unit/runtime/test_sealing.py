@@ -1,10 +1,11 @@
 """Keys: what is sealed opens for its complaint alone."""
 
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from services.runtime.sealing import CannotOpen, FileKeyProvider, Keyring
+from services.runtime.sealing import BrokenKeyring, CannotOpen, FileKeyProvider, Keyring
 
 
 @pytest.fixture
@@ -105,3 +106,21 @@ def test_a_keyring_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def _no_room(_descriptor):
     raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "[" * 5000,
+        '{"current": [], "sealing": {}, "index": ""}',
+        '{"current": "k1", "sealing": {"k1": "AAAA"}, "index": "AAAA"}',
+    ],
+)
+def test_what_is_no_keyring_is_told_when_it_is_read(tmp_path: Path, content: str) -> None:
+    """Not when the first complaint is sealed."""
+    path = tmp_path / "keyring.json"
+    path.write_text(content)
+    with pytest.raises(BrokenKeyring):
+        FileKeyProvider(path).keys()
