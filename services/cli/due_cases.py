@@ -27,6 +27,8 @@ _CALENDAR_FIELDS: Final = (
 _CLOSE_S: Final = 1e-6
 PERIODS_MAX: Final = 10_000
 """Forty years of working days."""
+DAYS_MAX: Final = 36_600
+"""A hundred years: counting on to the end of time would take minutes."""
 
 Case = Mapping[str, Any]
 
@@ -62,17 +64,24 @@ def _answer(case: Case) -> Any:
             raise ValueError(f"take: say how many periods, at most {PERIODS_MAX}, or give an `end`")
         return [[_write(a, zone), _write(b, zone)] for a, b in islice(found, case.get("take", PERIODS_MAX))]
 
+    def amount(name: str, most: float) -> Any:
+        if not abs(case[name]) <= most:
+            raise ValueError(f"{name}: {case[name]} is more than {most:.0f}, or no number")
+        return case[name]
+
     pauses = [(_read(begin, zone), _read(end, zone)) for begin, end in case.get("pauses", ())]
     answers: dict[str, Callable[[], Any]] = {
-        "add": lambda: _write(calendar.add(time("start"), case["seconds"]), zone),
-        "sub": lambda: _write(calendar.subtract(time("start"), case["seconds"]), zone),
+        "add": lambda: _write(calendar.add(time("start"), amount("seconds", DAYS_MAX * 86_400)), zone),
+        "sub": lambda: _write(calendar.subtract(time("start"), amount("seconds", DAYS_MAX * 86_400)), zone),
         "diff": lambda: calendar.difference(time("start"), time("end")),
-        "due_with_pauses": lambda: _write(calendar.add(time("start"), case["seconds"], pauses=pauses), zone),
+        "due_with_pauses": lambda: _write(
+            calendar.add(time("start"), amount("seconds", DAYS_MAX * 86_400), pauses=pauses), zone
+        ),
         "diff_with_pauses": lambda: calendar.difference(time("start"), time("end"), pauses=pauses),
         "is_working": lambda: calendar.is_working(time("at")),
         "next_open": lambda: _write(calendar.next_open(time("at")), zone),
         "last_open": lambda: _write(calendar.last_open(time("at")), zone),
-        "add_working_days": lambda: _write(calendar.add_working_days(time("start"), case["days"]), zone),
+        "add_working_days": lambda: _write(calendar.add_working_days(time("start"), amount("days", DAYS_MAX)), zone),
         "periods": periods,
     }
     if case["op"] not in answers:

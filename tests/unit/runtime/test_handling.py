@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import ClassVar
 from uuid import UUID, uuid5
 
@@ -9,8 +10,9 @@ import pytest
 import stamina
 from prometheus_client import CollectorRegistry
 
+from schemas.codec import UndecodableMessage
 from schemas.message import Message
-from services.runtime.consuming import by_key
+from services.runtime.consuming import _in_its_place, by_key
 from services.runtime.dead_letters import Original
 from services.runtime.handling import Abandoned, BatchHandler, Handling, Received, Refusal
 from services.runtime.metrics import ConsumingMetrics
@@ -205,3 +207,15 @@ def test_a_stall_is_work_that_waits_without_progress_and_without_excuse() -> Non
     ):
         stall.observe(now_s=now_s, finished=finished, backlog=backlog, excused=excused)
         assert stall.well_at_s == well_at_s
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [({"key": None}, "key is not the routing_key"), ({"key": b"x"}, "key"), ({"timestamp": -(10**17)}, "is no date")],
+)
+def test_a_record_out_of_its_place_is_set_aside(changed: dict[str, object], told: str) -> None:
+    """Its reader would not be the one of its ticket, or stumble over its time."""
+    message = batch(1)[0].message
+    record = SimpleNamespace(**({"key": message.routing_key.encode(), "timestamp": 1_790_000_000_000} | changed))
+    with pytest.raises(UndecodableMessage, match=told):
+        _in_its_place(record, message)
