@@ -20,7 +20,13 @@ from deploy.local.stack import PARTS, Stack
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long the runs under faults are."""
-    parser.addoption("--chaos", choices=["short", "long"], default="short", help="Length of the runs under faults.")
+    chaos = parser.getgroup("runs under faults")
+    chaos.addoption("--chaos", choices=["short", "long"], default="short", help="How long they are.")
+    chaos.addoption("--faults", type=int, default=200, help="Number of faults in the long run.")
+    chaos.addoption("--baseline", type=float, default=75, help="Seconds of the long run before its first fault.")
+    chaos.addoption("--chaos-seed", type=int, default=7, help="What faults and load are drawn from.")
+    chaos.addoption("--kinds", default="", help="Faults of the long run by name, in this order, instead of drawn ones.")
+    chaos.addoption("--report", default="", help="File that the long run writes its page to.")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

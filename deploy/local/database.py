@@ -21,8 +21,8 @@ _ADVICE = "Remove the folder if its data is not needed, or set AMENDS_MONGO to a
 _CACHE_SIZE = "512M"
 
 
-def database_part(*, folder: Path, port: int) -> Part:
-    """A database on `port` with its data in `folder`.
+def database_part(*, folder: Path, port: int, front: int | None = None) -> Part:
+    """A database on `port` with its data in `folder`; clients find it at `front` if something passes on from there.
 
     Raises:
         PartUnavailableError: It can neither be built nor is its wheel installed.
@@ -30,7 +30,7 @@ def database_part(*, folder: Path, port: int) -> Part:
     folder.mkdir(parents=True, exist_ok=True)
     # An own file of settings, or the server would read one from the user's home.
     (folder / "secantusd.toml").write_text("")
-    address = f"mongodb://127.0.0.1:{port}/{DATABASE_NAME}"
+    address = f"mongodb://127.0.0.1:{front or port}/{DATABASE_NAME}"
     return Part(
         name="database",
         command=(

@@ -7,6 +7,7 @@ import asyncio
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -36,12 +37,14 @@ appender.out.layout.pattern = %d{ISO8601} %p %c{1} %m%n
 """
 
 
-def kafka_parts(*, folder: Path, ports: list[int]) -> list[Part]:
+def kafka_parts(*, folder: Path, ports: list[int], fronts: Mapping[str, int] | None = None) -> list[Part]:
     """The brokers of one cluster, formatted and ready to run.
 
     Args:
         folder: Where node n keeps its data in `kafka-<n>`; a single one is `kafka`.
         ports: Two for each node, broker then controller.
+        fronts: By name of the node, the port at which clients and the other nodes are told to find it, where something
+            else listens that passes on to the node.
 
     Raises:
         PartUnavailableError: Java or the jars cannot be had.
@@ -54,8 +57,9 @@ def kafka_parts(*, folder: Path, ports: list[int]) -> list[Part]:
         home = folder / name
         home.mkdir(parents=True, exist_ok=True)
         (home / "log4j2.properties").write_text(_LOG4J)
+        front = (fronts or {}).get(name, broker)
         voters = ",".join(f"{voter}@127.0.0.1:{port}" for voter, port in enumerate(controllers, start=1))
-        settings = _settings(node=node, broker=broker, controller=controller, voters=voters, home=home)
+        settings = _settings(node=node, broker=broker, front=front, controller=controller, voters=voters, home=home)
         (home / "server.properties").write_text(
             settings + _replication(len(brokers)),
         )
@@ -65,8 +69,8 @@ def kafka_parts(*, folder: Path, ports: list[int]) -> list[Part]:
                 name=name,
                 command=(*_jvm(home, "-Xmx384m", "-Xms128m"), "-cp", classpath, "kafka.Kafka", "server.properties"),
                 folder=home,
-                address=f"127.0.0.1:{broker}",
-                probe=lambda port=broker: probe_kafka(f"127.0.0.1:{port}", brokers=len(brokers)),  # type: ignore[misc]
+                address=f"127.0.0.1:{front}",
+                probe=lambda port=front: probe_kafka(f"127.0.0.1:{port}", brokers=len(brokers)),  # type: ignore[misc]
                 advice=_ADVICE,
             )
         )
@@ -181,13 +185,13 @@ def _run(*command: str, timeout_s: float) -> None:
         raise PartUnavailableError(f"{command[0]} ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
 
 
-def _settings(*, node: int, broker: int, controller: int, voters: str, home: Path) -> str:
+def _settings(*, node: int, broker: int, front: int, controller: int, voters: str, home: Path) -> str:
     return f"""\
 process.roles=broker,controller
 node.id={node}
 controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
+advertised.listeners=PLAINTEXT://127.0.0.1:{front}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={home / "data"}

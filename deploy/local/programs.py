@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 AMENDS = str(Path(sys.executable).with_name("amends"))
@@ -30,6 +30,8 @@ class Program:
     service: str
     port: int
     worker: int
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Further ones for this process alone."""
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -39,7 +41,7 @@ class Program:
     @property
     def environment(self) -> dict[str, str]:
         """What only this process is told."""
-        return {"AMENDS_HTTP_PORT": str(self.port), "AMENDS_WORKER": str(self.worker)}
+        return {"AMENDS_HTTP_PORT": str(self.port), "AMENDS_WORKER": str(self.worker), **self.variables}
 
     @property
     def url(self) -> str:
@@ -56,14 +58,17 @@ def program_names(workers: Mapping[str, int]) -> list[str]:
     ]
 
 
-def programs(*, workers: Mapping[str, int], ports: Mapping[str, int]) -> list[Program]:
-    """The processes of the services, in the order they start."""
+def programs(
+    *, workers: Mapping[str, int], ports: Mapping[str, int], variables: Mapping[str, Mapping[str, str]] | None = None
+) -> list[Program]:
+    """The processes of the services, in the order they start; `variables` by name of the process."""
     return [
         Program(
             name=name,
             service=name.partition("-")[0],
             port=ports[name],
             worker=int(name.partition("-")[2] or 1),
+            variables=(variables or {}).get(name, {}),
         )
         for name in program_names(workers)
     ]

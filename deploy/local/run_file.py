@@ -35,6 +35,14 @@ def write_run(folder: Path, content: Mapping[str, Any]) -> None:
         _replace(folder, content)
 
 
+def change_run(folder: Path, changes: Mapping[str, Any]) -> None:
+    """Put other values for some names into it, if it is there."""
+    with file_lock(folder / "run.lock"):
+        content = read_run(folder)
+        if content is not None:
+            _replace(folder, {**content, **changes})
+
+
 def refresh_pids(folder: Path, pids: Mapping[str, int]) -> None:
     """Put the process ids of now into it, if it is there."""
     with file_lock(folder / "run.lock"):

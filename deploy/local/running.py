@@ -6,6 +6,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,10 +17,10 @@ from pathlib import Path
 from deploy.local.database import probe_database
 from deploy.local.kafka import probe_kafka
 from deploy.local.part import Part, PartUnavailableError, await_ready
-from deploy.local.ports import kept_ports
-from deploy.local.programs import Program, preparations, program_names, programs
+from deploy.local.ports import free_ports, kept_ports
+from deploy.local.programs import SERVICES, Program, preparations, program_names, programs
 from deploy.local.redis import probe_redis
-from deploy.local.run_file import read_run, refresh_pids, run_file, write_run
+from deploy.local.run_file import change_run, read_run, refresh_pids, run_file, write_run
 from deploy.local.stack import Addresses, plan
 from deploy.local.supervision import ProcessState, Supervisor
 
@@ -41,9 +42,20 @@ class Line:
 
 
 def up(
-    folder: Path, *, workers: Mapping[str, int], policy: str = "", brokers: int = 1, detached: bool, say: Say
-) -> None:
+    folder: Path, *, workers: Mapping[str, int], policy: str = "", brokers: int = 1, detached: bool, say: Say,
+    fronts: Mapping[str, int] | None = None, variables: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:  # fmt: skip
     """Start everything in the folder and return when every service is ready; `run.json` is there then.
+
+    Args:
+        folder: of the stack.
+        workers: processes of a service, one if it is not named.
+        policy: to put in force.
+        brokers: of Kafka.
+        detached: whether it outlives this process.
+        say: told of each process that is ready.
+        fronts: ports of proxies, see `plan`.
+        variables: further ones of single processes, by their names.
 
     Raises:
         PartUnavailableError: Something does not come up. Whatever was started is stopped again.
@@ -55,8 +67,9 @@ def up(
             raise PartUnavailableError(f"A stack runs in {folder} already: `amends down` stops it.")
         supervisor.stop()
         run_file(folder).unlink(missing_ok=True)
-        parts, addresses = plan(folder, brokers=brokers)
-        services = programs(workers=workers, ports=kept_ports(folder, program_names(workers)))
+        parts, addresses = plan(folder, brokers=brokers, fronts=fronts)
+        ports = kept_ports(folder, program_names(workers))
+        services = programs(workers=workers, ports=ports, variables=variables)
         environment = {
             **addresses.environment(),
             "AMENDS_KEYRING": str(folder / "keyring.json"),
@@ -70,6 +83,37 @@ def up(
         except BaseException:
             supervisor.stop()
             raise
+
+
+def scale(folder: Path, workers: Mapping[str, int], *, say: Say) -> None:
+    """Run so many processes of the named services from now on, and return when new ones are ready.
+
+    Raises:
+        PartUnavailableError: Nothing runs in the folder, or a new process does not come up.
+    """
+    supervisor = Supervisor(folder)
+    run = read_run(folder)
+    if run is None or not supervisor.is_running():
+        raise PartUnavailableError(f"Nothing is running in {folder}: `amends up` starts it.")
+    with _only_one(folder):
+        urls: dict[str, str] = run["http"]
+        running_now = Counter(name.partition("-")[0] for name in urls)
+        counts = {service: workers.get(service, running_now[service]) for service in SERVICES}
+        added = [name for name in program_names(counts) if name not in urls]
+        removed = sorted(urls.keys() - program_names(counts))
+        ports = {name: int(url.rpartition(":")[2]) for name, url in urls.items()}
+        ports |= zip(added, free_ports(len(added)), strict=True)
+        started = [program for program in programs(workers=counts, ports=ports) if program.name in added]
+        supervisor.remove(removed)
+        supervisor.add(started)
+        urls = {name: url for name, url in urls.items() if name not in removed}
+        urls |= {program.name: program.url for program in started}
+        change_run(folder, {"http": urls, "metrics": {name: f"{url}/metrics" for name, url in urls.items()}})
+        for name in removed:
+            say(f"{name:<12} stopped")
+        for program in started:
+            await_ready(_as_part(program, folder), alive=_lives(supervisor, program.name))
+            say(f"{program.name:<12} ready  {program.url}")
 
 
 def down(folder: Path) -> bool:
@@ -110,8 +154,8 @@ def _start(
         say(f"{part.name:<12} ready after {time.monotonic() - began:4.1f} s  {part.address}")
     for command in preparations(folder=supervisor.folder, policy=policy):
         _prepare(command, environment)
-    if services:
-        supervisor.start_services()
+    for service in services:
+        supervisor.start_process(service.name)
     for service in services:
         await_ready(_as_part(service, supervisor.folder), alive=_lives(supervisor, service.name))
         say(f"{service.name:<12} ready after {time.monotonic() - began:4.1f} s  {service.url}")

@@ -11,7 +11,7 @@ Whoever sets `AMENDS_KAFKA`, `AMENDS_MONGO` or `AMENDS_REDIS` has own servers: t
 import os
 import signal
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,10 +58,13 @@ class Addresses:
         return {name: value for name, value in named.items() if value}
 
 
-def plan(folder: Path, *, parts: Iterable[str] = PARTS, brokers: int = 1) -> tuple[list[Part], Addresses]:
+def plan(
+    folder: Path, *, parts: Iterable[str] = PARTS, brokers: int = 1, fronts: Mapping[str, int] | None = None
+) -> tuple[list[Part], Addresses]:
     """The parts to run in `folder`, fetched and prepared, and where everything will be.
 
-    Ports are those of the last time when they are still free, so that clients find a restarted stack again.
+    Ports are those of the last time when they are still free, so that clients find a restarted stack again. `fronts`
+    names other ports at which clients find the database or a broker, where a proxy listens.
 
     Raises:
         PartUnavailableError: A part cannot be had on this machine.
@@ -78,11 +81,12 @@ def plan(folder: Path, *, parts: Iterable[str] = PARTS, brokers: int = 1) -> tup
     addresses = dict.fromkeys(Addresses.__dataclass_fields__, "")
     addresses |= {{"database": "mongo"}.get(part, part): value for part, value in own.items()}
     if "kafka" in started:
-        nodes = kafka_parts(folder=folder, ports=[ports[f"kafka-{n}"] for n in range(2 * brokers)])
+        nodes = kafka_parts(folder=folder, ports=[ports[f"kafka-{n}"] for n in range(2 * brokers)], fronts=fronts)
         planned += nodes
         addresses["kafka"] = ",".join(node.address for node in nodes)
     if "database" in started:
-        planned.append(database_part(folder=folder / "database", port=ports["database"]))
+        front = (fronts or {}).get("database")
+        planned.append(database_part(folder=folder / "database", port=ports["database"], front=front))
         addresses["mongo"] = planned[-1].address
     if "redis" in started:
         planned.append(redis_part(folder=folder / "redis", port=ports["redis"]))

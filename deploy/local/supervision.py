@@ -7,6 +7,7 @@ whatever got away, `stop` finds them by the variable `AMENDS_STACK` that all of 
 import hashlib
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,7 @@ from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped
 from deploy.local.part import BOUND, Part, PartUnavailableError, spawn_bound, tail
 from deploy.local.programs import Program
 
-PARTS_GROUP, SERVICES_GROUP = "parts", "services"
+PARTS_GROUP, LISTENERS_GROUP = "parts", "pids"
 _STOP_S_MAX = 60.0
 
 
@@ -43,6 +44,7 @@ class Supervisor:
         self.folder = folder
         self.log = folder / "logs" / "supervisord.log"
         self._settings = folder / "supervisord.conf"
+        self._programs = folder / "services.d"
         # A socket's path has at most about 100 characters, so it cannot lie in a folder of any depth.
         digest = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
         self._socket = Path(tempfile.gettempdir()) / f"amends-{os.getuid()}-{digest}.sock"
@@ -58,9 +60,9 @@ class Supervisor:
         """
         self._settings.parent.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(exist_ok=True)
-        self._settings.write_text(
-            settings(folder=self.folder, socket_path=self._socket, parts=list(parts), programs=list(programs))
-        )
+        shutil.rmtree(self._programs, ignore_errors=True)
+        self._write(programs)
+        self._settings.write_text(settings(folder=self.folder, socket_path=self._socket, parts=list(parts)))
         command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-s", "-c", str(self._settings)]
         variables = {**os.environ, **environment, "AMENDS_STACK": str(self.folder), "PYTHONUNBUFFERED": "1"}
         output = self.folder / "logs" / "supervisord.out"
@@ -89,9 +91,33 @@ class Supervisor:
         except (OSError, xmlrpc.client.Error):
             return 0
 
-    def start_services(self) -> None:
-        """Let the services start, without waiting for them."""
-        self._remote().startProcessGroup(SERVICES_GROUP, False)
+    def start_process(self, name: str) -> None:
+        """Let a process start, without waiting for it."""
+        self._remote().startProcess(self._called(name), False)
+
+    def stop_process(self, name: str) -> None:
+        """Stop a process, which stays away until it is started again."""
+        self._remote().stopProcess(self._called(name))
+
+    def add(self, programs: Iterable[Program]) -> None:
+        """Start further services beside those that run."""
+        added = list(programs)
+        self._write(added)
+        self._remote().reloadConfig()
+        for program in added:
+            self._remote().addProcessGroup(program.name)
+            self.start_process(program.name)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Stop services for good, all at once."""
+        removed = list(names)
+        for name in removed:
+            (self._programs / f"{name}.conf").unlink()
+            self._remote().stopProcessGroup(name, False)
+        for name in removed:
+            self._remote().stopProcessGroup(name)
+            self._remote().removeProcessGroup(name)
+        self._remote().reloadConfig()
 
     def states(self) -> list[ProcessState]:
         """All parts and services; empty when supervisord does not answer."""
@@ -102,7 +128,7 @@ class Supervisor:
         return [
             ProcessState(name=process["name"], state=process["statename"].lower(), pid=process["pid"])
             for process in processes
-            if process["group"] in {PARTS_GROUP, SERVICES_GROUP}
+            if process["group"] != LISTENERS_GROUP
         ]
 
     def pids(self) -> dict[str, int]:
@@ -128,6 +154,16 @@ class Supervisor:
         self._socket.unlink(missing_ok=True)
         return ended or len(left)
 
+    def _write(self, programs: Iterable[Program]) -> None:
+        self._programs.mkdir(exist_ok=True)
+        for program in programs:
+            (self._programs / f"{program.name}.conf").write_text(program_settings(program, folder=self.folder))
+
+    def _called(self, name: str) -> str:
+        """With its group, as supervisord wants it."""
+        groups = {process["name"]: process["group"] for process in self._remote().getAllProcessInfo()}
+        return f"{groups[name]}:{name}"
+
     def _remote(self) -> Any:
         proxy = xmlrpc.client.ServerProxy(
             "http://127.0.0.1", transport=SupervisorTransport(serverurl=f"unix://{self._socket}")
@@ -147,8 +183,8 @@ def marked_processes(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def settings(*, folder: Path, socket_path: Path, parts: list[Part], programs: list[Program]) -> str:
-    """The text of supervisord.conf."""
+def settings(*, folder: Path, socket_path: Path, parts: list[Part]) -> str:
+    """The text of supervisord.conf, which takes in a file for each service: those may come and go."""
     sections = [
         _section(
             "supervisord",
@@ -174,7 +210,7 @@ def settings(*, folder: Path, socket_path: Path, parts: list[Part], programs: li
             },
         ),
         _section(f"group:{PARTS_GROUP}", programs=",".join(part.name for part in parts), priority=100),
-        _section(f"group:{SERVICES_GROUP}", programs=",".join(program.name for program in programs), priority=900),
+        _section("include", files="services.d/*.conf"),
     ]
     for part in parts:
         part.folder.mkdir(parents=True, exist_ok=True)
@@ -182,18 +218,20 @@ def settings(*, folder: Path, socket_path: Path, parts: list[Part], programs: li
             _section(f"program:{part.name}", **_process(part.name, part.command, part.folder, folder),
                      redirect_stderr="true", environment=_environment(part.environment))
         )  # fmt: skip
-    sections += [
-        _section(
-            f"program:{program.name}",
-            **_process(program.name, program.command, folder, folder),
-            redirect_stderr="true",
-            autostart="false",
-            environment=_environment(program.environment),
-        )
-        for program in programs
-    ]
     # Groups without members are an error to supervisord.
     return "\n".join(section for section in sections if "programs=\n" not in section)
+
+
+def program_settings(program: Program, *, folder: Path) -> str:
+    """The settings of one service: a group of its own, which is stopped before the parts."""
+    return _section(
+        f"program:{program.name}",
+        **_process(program.name, program.command, folder, folder),
+        redirect_stderr="true",
+        autostart="false",
+        priority=900,
+        environment=_environment(program.environment),
+    )
 
 
 def _process(name: str, command: Iterable[str], directory: Path, folder: Path) -> dict[str, object]:

@@ -13,6 +13,7 @@ from deploy.local.run_file import read_run, run_folder
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "up": ("stack", "up"),
+        "scale": ("stack", "scale"),
         "down": ("stack", "down"),
         "status": ("stack", "status"),
         "feed": ("feed", "feed"),

@@ -47,6 +47,10 @@ class Snapshot:
     """Of `notification-event`, by notification and past verb."""
     dead_letters: list[tuple[str, str]] = field(default_factory=list)
     """(`topic/partition/offset`, reason), without those that were replayed."""
+    commands: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of `ticket-command`, by command id."""
+    set_aside: set[str] = field(default_factory=set)
+    """Ids of messages that are or were dead letters."""
     stored: dict[str, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
     """Of `ticket_events`: event ids by ticket and sequence."""
     tickets: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -62,6 +66,8 @@ class Snapshot:
             self.submitted.setdefault(payload["complaint_id"], told)
         elif topic == "ticket-event":
             self._add_event(told)
+        elif topic == "ticket-command":
+            self.commands.setdefault(payload["command_id"], told)
         elif topic == "sla-event":
             self.facts.setdefault(payload["fact_id"], told)
         elif topic == "sla-breached":
@@ -91,6 +97,7 @@ def differences(snapshot: Snapshot, *, lateness_s_max: float | None = None) -> l
     found = [
         *snapshot.conflicting,
         *_complaints(snapshot),
+        *_commands(snapshot),
         *_sequences(snapshot),
         *_numbers(snapshot),
         *_projection(snapshot),
@@ -115,6 +122,21 @@ def _complaints(snapshot: Snapshot) -> Iterator[Difference]:
     for complaint, places in became.items():
         if len(places) > 1:
             yield Difference("doubled", complaint, "; ".join(sorted(places)))
+
+
+def _commands(snapshot: Snapshot) -> Iterator[Difference]:
+    """What people asked of a ticket is done, refused in an event, or a dead letter; and once."""
+    answered = {event["causation_id"] for events in snapshot.events.values() for event in events.values()}
+    for command, asked in snapshot.commands.items():
+        # What the router asks of itself may come to nothing; complaints are counted by themselves.
+        is_asked = asked["actor"]["kind"] != "system" and asked["action"]["name"] != "follow_up"
+        if is_asked and command not in answered and command not in snapshot.set_aside:
+            says = f"`{asked['action']['name']}` of {asked['ticket_id']} had no effect and was not refused"
+            yield Difference("command_lost", command, says, settles=True)
+    for ticket, events in snapshot.events.items():
+        for event, times in Counter(event["event_id"] for event in events.values()).items():
+            if times > 1:
+                yield Difference("event_doubled", ticket, f"event {event} stands at {times} numbers")
 
 
 def _sequences(snapshot: Snapshot) -> Iterator[Difference]:

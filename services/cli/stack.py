@@ -1,4 +1,4 @@
-"""`amends up`, `down`, `status`: Amends on this machine, with Kafka, database, Redis and a sandbox of gateways."""
+"""`amends up`, `scale`, `down`, `status`: Amends on this machine, with Kafka, database, Redis and sandbox."""
 
 import dataclasses
 import json
@@ -94,6 +94,23 @@ def up(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     running.down(folder)
+
+
+@click.command(short_help="Run more or fewer processes of a service.")
+@_FOLDER
+@click.argument("workers", metavar="SERVICE=COUNT...", type=Workers(), nargs=-1, required=True)
+def scale(*, folder: Path, workers: tuple[tuple[str, int], ...]) -> None:
+    """Change the number of processes while everything runs, such as `amends scale router=4 notifier=2`.
+
+    Services share the partitions of their topics anew by themselves; more workers than partitions (AMENDS_PARTITIONS)
+    help nobody. Holds until `amends down`.
+
+    Exit codes: 0 done, 1 a process does not come up or nothing is running.
+    """
+    try:
+        running.scale(folder.absolute(), dict(workers), say=lambda line: click.echo(line, err=True))
+    except PartUnavailableError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @click.command(short_help="Stop what `up` started. Data stays.")

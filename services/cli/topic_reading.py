@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -19,6 +20,8 @@ class Record:
     topic: str
     partition: int
     offset: int
+    at: datetime
+    """The broker's time where the topic is dated by it, else its producer's."""
     type: str
     headers: dict[str, bytes]
     payload: dict[str, Any] | None
@@ -90,6 +93,7 @@ def _parsed(record: Any) -> Record:
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
+        at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
         type=headers.get("ce_type", b"").decode("ascii", "replace"),
         headers=headers,
         payload=payload if isinstance(payload, dict) else None,

@@ -78,6 +78,9 @@ async def take_snapshot(where: dict[str, Any]) -> Snapshot:
                 continue  # a poison message: its consumer says what it is, in the dead letters
     letters = await read_letters(settings, [t.dead_letters for t in TOPICS.values()])
     snapshot.dead_letters = [(letter.id, letter.summary()["reason"]) for letter in letters if not letter.was_replayed]
+    snapshot.set_aside = {
+        dict(letter.original.headers).get("ce_id", b"").decode("ascii", "replace") for letter in letters
+    }
     database = connect(where["mongo"], database=os.environ.get("AMENDS_MONGO_DATABASE", "amends"))
     async for event in database["ticket_events"].find({}, {"_id": 1, "event_id": 1}):
         ticket, _, number = event["_id"].rpartition(":")

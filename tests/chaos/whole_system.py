@@ -1,14 +1,13 @@
-"""The whole of Amends in a folder, a feed that never gives up, and faults that are injected and healed."""
+"""The whole of Amends in a folder, what stands around it, and a client that never gives up."""
 
 import asyncio
+import itertools
 import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,91 +18,106 @@ import yaml
 
 from deploy.local import running
 from deploy.local.part import PartUnavailableError
+from deploy.local.programs import program_names
 from deploy.local.run_file import read_run
-from services.cli.audit import Difference, Snapshot, differences, lateness_s, settled
+from deploy.local.supervision import Supervisor
+from services.cli.audit import Difference, Snapshot, differences, settled
 from services.cli.verify import take_snapshot
+from tests.chaos.surroundings import Clocks, Connections, Disks
 
 TEXTS = yaml.safe_load((Path(__file__).parents[2] / "services" / "cli" / "demo_texts.yaml").read_text())
 READY_S_MAX = 120.0
 
 
-@dataclass
 class System:
-    """A running Amends, and what was done to it."""
+    """A running Amends and what stands around it."""
 
-    folder: Path
-    outages: list[tuple[datetime, datetime]] = field(default_factory=list)
-    """From when to when Kafka or the database was away, so that no deadline could be told."""
-    kills: list[tuple[str, str]] = field(default_factory=list)
-    """(time, process), in order."""
+    def __init__(self, folder: Path, *, brokers: int = 1, names: Sequence[str] = ()) -> None:
+        self.folder = folder
+        self.supervisor = Supervisor(folder)
+        self.connections = Connections(folder, brokers=brokers)
+        self.clocks = Clocks(folder / "clock", list(names))
+        self.disks = Disks(folder, [*self.connections.fronts, "redis"])
 
     @property
     def run(self) -> dict[str, Any]:
         """`run.json` of now."""
         return read_run(self.folder) or {}
 
-    def pid(self, name: str) -> int:
-        """Process id of now; 0 while it is being started again."""
-        return next((line.pid for line in running.status(self.folder) if line.name == name), 0)
+    @property
+    def intakes(self) -> list[str]:
+        """Addresses of the intakes."""
+        return [url for name, url in self.run["http"].items() if name.startswith("intake")]
 
-    def names(self) -> list[str]:
-        """Every process."""
-        return [line.name for line in running.status(self.folder)]
+    def pids(self) -> dict[str, int]:
+        """Process ids of what runs now, by name."""
+        return self.supervisor.pids()
 
-    async def kill(self, name: str) -> None:
-        """`kill -9`, then wait until the supervisor has it ready again."""
-        pid = await asyncio.to_thread(self.pid, name)
-        if not pid:
-            return
-        since = datetime.now(UTC)
-        os.kill(pid, signal.SIGKILL)
-        self.kills.append((since.isoformat(), name))
-        await self.ready(name, other_than=pid)
-        if name.startswith(("kafka", "database")):
-            # Clients notice and come back within their own back-off.
-            await self.ready(*self.names())
-            self.outages.append((since, datetime.now(UTC)))
+    def processes(self, kind: str) -> list[str]:
+        """Names of the processes of a part or service, e.g. `kafka`."""
+        return sorted(name for name in self.pids() if name.partition("-")[0] == kind)
 
-    async def ready(self, *names: str, other_than: int = 0) -> None:
-        """Wait until these processes are ready, and are not the one that was killed."""
+    async def signal(self, name: str, number: signal.Signals) -> None:
+        """Send it to a process, if it runs just now."""
+        if pid := (await asyncio.to_thread(self.pids)).get(name):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    async def ready(self) -> None:
+        """Wait until every service says that it is ready, which takes Kafka and the database, and parts listen."""
         until = time.monotonic() + READY_S_MAX
-        while True:
-            lines = {line.name: line for line in await asyncio.to_thread(running.status, self.folder)}
-            if all(name in lines and lines[name].ready and lines[name].pid != other_than for name in names):
-                return
-            assert time.monotonic() < until, f"not ready after {READY_S_MAX} s: {[lines.get(n) for n in names]}"
-            await asyncio.sleep(0.2)
+        async with httpx.AsyncClient(timeout=5) as client:
+            while waited_for := await self._not_ready(client):
+                assert time.monotonic() < until, f"not ready after {READY_S_MAX} s: {waited_for}"
+                await asyncio.sleep(0.2)
 
-    def late(self, snapshot: Snapshot, *, than_s: float) -> list[str]:
-        """Breaches that were told later than this although something could have told them, each as a sentence."""
-        return [
-            f"{fact['clock']} of {fact['ticket_id']}, due {fact['breached_at']}, was told {late_s:.2f} s late"
-            for fact in snapshot.facts.values()
-            if fact["type"] == "breached"
-            and (late_s := lateness_s(fact, snapshot)) > than_s
-            and not self._was_out(fact)
-        ]
-
-    def _was_out(self, fact: dict[str, Any]) -> bool:
-        due, told = (datetime.fromisoformat(fact[name]) for name in ("breached_at", "detected_at"))
-        return any(due <= end and told >= start for start, end in self.outages)
+    async def _not_ready(self, client: httpx.AsyncClient) -> list[str]:
+        waited_for = []
+        for name, port in self.connections.backs.items():
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                waited_for.append(name)
+            else:
+                writer.close()
+        for name, url in self.run["http"].items():
+            try:
+                (await client.get(f"{url}/readyz")).raise_for_status()
+            except httpx.HTTPError:
+                waited_for.append(name)
+        return waited_for
 
 
 @contextmanager
-def whole_system(folder: Path, *, workers: dict[str, int]) -> Iterator[System]:
-    """Start everything with the policy of short limits, and stop it whatever happens."""
-    try:
-        running.up(folder, workers=workers, policy="demo", brokers=1, detached=False, say=lambda _line: None)
-    except PartUnavailableError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
-    try:
-        yield System(folder)
-    finally:
-        running.down(folder)
-        left = [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or ())]
-        assert not left, f"still running: {left}"
+def whole_system(
+    folder: Path, *, workers: dict[str, int], brokers: int = 1, breakable: bool = False
+) -> Iterator[System]:
+    """Start everything with the policy of short limits, and stop it whatever happens.
+
+    With `breakable`, connections go through a proxy, and disks and clocks of single processes can be made to fail.
+    """
+    names = program_names(workers) if breakable else []
+    system = System(folder, brokers=brokers, names=names)
+    with ExitStack() as around:
+        if breakable:
+            around.enter_context(system.connections.running())
+            if Disks.is_there():
+                around.enter_context(system.disks.mounted())
+        try:
+            running.up(
+                folder, workers=workers, policy="demo", brokers=brokers, detached=False, say=lambda _line: None,
+                fronts=system.connections.fronts if breakable else None, variables=system.clocks.variables,
+            )  # fmt: skip
+        except PartUnavailableError as error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(str(error))
+            pytest.skip(str(error))
+        try:
+            yield system
+        finally:
+            running.down(folder)
+            left = [p for p in psutil.process_iter(["cmdline"]) if f"{folder}/" in " ".join(p.info["cmdline"] or ())]
+            assert not left, f"still running: {left}"
 
 
 def complaints(count: int, *, seed: int) -> list[dict[str, Any]]:
@@ -128,32 +142,36 @@ def complaints(count: int, *, seed: int) -> list[dict[str, Any]]:
     return made
 
 
+async def post(system: System, client: httpx.AsyncClient, complaint: dict[str, Any], *, at: int = 0) -> httpx.Response:
+    """Post until it is answered otherwise than with 429 or 503, as a careful client does, at each intake in turn."""
+    body = {name: value for name, value in complaint.items() if name != "key"}
+    for attempt in itertools.count(at):
+        intakes = system.intakes
+        url = f"{intakes[attempt % len(intakes)]}/v1/complaints"
+        try:
+            answer = await client.post(url, json=body, headers={"Idempotency-Key": complaint["key"]})
+        except httpx.HTTPError:
+            await asyncio.sleep(0.2)
+            continue
+        if answer.status_code not in (429, 503):
+            return answer
+        await asyncio.sleep(min(float(answer.headers.get("Retry-After", 1)), 1.0))
+    raise AssertionError("counting does not end")
+
+
 async def feed(system: System, made: list[dict[str, Any]], *, per_s: float) -> dict[str, str]:
-    """Post each until it is answered with 202, as a careful client does; complaint ids by key."""
+    """Post all, each until it is accepted; complaint ids by key."""
     accepted: dict[str, str] = {}
     async with httpx.AsyncClient(timeout=10) as client:
 
-        async def post(complaint: dict[str, Any], due: float) -> None:
+        async def accept(complaint: dict[str, Any], due: float) -> None:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            body = {name: value for name, value in complaint.items() if name != "key"}
-            while True:
-                try:
-                    answer = await client.post(
-                        f"{system.run['http']['intake']}/v1/complaints",
-                        json=body,
-                        headers={"Idempotency-Key": complaint["key"]},
-                    )
-                except httpx.HTTPError:
-                    await asyncio.sleep(0.2)
-                    continue
-                if answer.status_code == 202:
-                    accepted[complaint["key"]] = answer.json()["complaint_id"]
-                    return
-                assert answer.status_code in (429, 503), answer.text
-                await asyncio.sleep(min(float(answer.headers.get("Retry-After", 1)), 1.0))
+            answer = await post(system, client, complaint)
+            assert answer.status_code == 202, answer.text
+            accepted[complaint["key"]] = answer.json()["complaint_id"]
 
         start = time.monotonic()
-        await asyncio.gather(*(post(c, start + n / per_s) for n, c in enumerate(made)))
+        await asyncio.gather(*(accept(c, start + n / per_s) for n, c in enumerate(made)))
     return accepted
 
 
@@ -161,16 +179,9 @@ async def settle(system: System, *, seconds: float) -> tuple[Snapshot, list[Diff
     """Look until nothing is under way, or the time is over."""
     until = time.monotonic() + seconds
     while True:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             snapshot = await take_snapshot(system.run)
         found = differences(snapshot)
         if settled(found) or time.monotonic() > until:
             return snapshot, found
-        await asyncio.sleep(1)
-
-
-async def faults(system: System, schedule: list[Callable[[], Any]], *, pause_s: float) -> None:
-    """One fault after the other, each healed before the next."""
-    for fault in schedule:
-        await asyncio.sleep(pause_s)
-        await fault()
+        await asyncio.sleep(2)

@@ -25,6 +25,12 @@ from deploy.local.stack import Stack
 from deploy.local.supervision import marked_processes
 
 StartStack = Callable[..., Stack]
+READY_PAGE = """
+import http.server, os
+class Ready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self): self.send_response(200); self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(os.environ["AMENDS_HTTP_PORT"])), Ready).serve_forever()
+"""
 NO_SERVICES = dict.fromkeys(programs.SERVICES, 0)
 
 
@@ -182,6 +188,26 @@ def test_a_killed_supervisor_leaves_nothing_behind(amends: Path) -> None:
         process for process in marked_processes(amends) if process.is_running() and process.status() != "zombie"
     ]
     assert running.status(amends) == []
+
+
+def test_a_service_gets_more_processes_and_fewer_while_it_runs(amends: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scaled up, new processes are ready and known; scaled down, they are gone; the parts live on untouched."""
+    page = property(lambda _: (sys.executable, "-c", READY_PAGE))
+    monkeypatch.setattr(programs.Program, "command", page)
+    before = pids(amends)
+    running.scale(amends, {"router": 3}, say=lambda _: None)
+    assert {line.name for line in running.status(amends) if line.ready} == {*before, "router", "router-2", "router-3"}
+    first = pids(amends)["router"]
+    running.scale(amends, {"router": 1}, say=lambda _: None)
+    assert pids(amends) == before | {"router": first}
+    assert {*(read_run(amends) or {})["metrics"]} == {"router"}
+    assert all(line.ready for line in running.status(amends))
+
+
+def test_what_does_not_run_cannot_be_scaled(tmp_path: Path) -> None:
+    """The message says what to do first."""
+    with pytest.raises(PartUnavailableError, match="amends up"):
+        running.scale(tmp_path, {"router": 2}, say=lambda _: None)
 
 
 def test_a_second_start_in_the_same_folder_is_refused(amends: Path) -> None:

@@ -15,7 +15,8 @@ def at(seconds):
 
 
 def event(sequence, kind, **told):
-    return {"ticket_id": "t1", "sequence": sequence, "event_id": f"e{sequence}", "occurred_at": at(-90), **told}, kind
+    there = {"ticket_id": "t1", "sequence": sequence, "event_id": f"e{sequence}", "causation_id": f"m{sequence}"}
+    return there | {"occurred_at": at(-90), **told}, kind
 
 
 def fact(kind, **told):
@@ -97,7 +98,14 @@ def breach_again(s):
     s.add("sla-breached", "amends.sla.breached.v1", fact("breached", **again)[0])
 
 
+def ask(s, command="m9", name="resolve", kind="agent"):
+    payload = {"command_id": command, "ticket_id": "t1", "actor": {"kind": kind}, "action": {"name": name}}
+    s.add("ticket-command", "amends.command.issued.v1", payload)
+
+
 PLANTED = {
+    "command_lost": ask,
+    "event_doubled": lambda s: s.events["t1"].update({3: s.events["t1"][2]}),
     "lost": submit_another,
     "doubled": open_twice,
     "two_writers": publish_other_event_under_same_number,
@@ -128,6 +136,16 @@ def test_each_planted_fault_is_named(whole, kind):
     """A check that cannot fail shows nothing."""
     PLANTED[kind](whole)
     assert kind in {difference.kind for difference in differences(whole, lateness_s_max=1)}
+
+
+def test_commands_that_need_no_answer_are_not_lost(whole):
+    """One that had an effect, one set aside as a dead letter, a follow-up, and what the router asks of itself."""
+    ask(whole, command="m2")
+    ask(whole, command="refused")
+    ask(whole, command="again", name="follow_up")
+    ask(whole, command="offer", name="assign", kind="system")
+    whole.set_aside.add("refused")
+    assert differences(whole) == []
 
 
 def test_work_under_way_is_told_from_what_waiting_cannot_mend(whole):

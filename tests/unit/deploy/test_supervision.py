@@ -14,7 +14,7 @@ from deploy.local.part import Part, PartUnavailableError, await_ready, spawn, te
 from deploy.local.ports import free_ports, is_free, kept_ports
 from deploy.local.programs import preparations, program_names, programs
 from deploy.local.run_file import read_run, refresh_pids, write_run
-from deploy.local.supervision import settings
+from deploy.local.supervision import program_settings, settings
 
 
 @pytest.fixture(autouse=True)
@@ -55,19 +55,20 @@ def test_supervisord_restarts_parts_at_once_and_starts_services_later(tmp_path: 
         folder=tmp_path,
         socket_path=tmp_path / "s.sock",
         parts=[part(tmp_path, "serve", "a b", "100%")],
-        programs=programs(workers={"intake": 0, "sla_monitor": 0, "notifier": 0}, ports={"router": 1}),
     )
+    (router,) = programs(workers={"intake": 0, "sla_monitor": 0, "notifier": 0}, ports={"router": 1})
     parsed = configparser.ConfigParser()
     parsed.read_string(text)
+    parsed.read_string(program_settings(router, folder=tmp_path))
     assert shlex.split(parsed["program:thing"]["command"])[-3:] == ["serve", "a b", "100%"]
     assert parsed["program:thing"]["startsecs"] == "0"
     assert parsed["program:router"]["autostart"] == "false"
-    assert int(parsed["group:services"]["priority"]) > int(parsed["group:parts"]["priority"])
+    assert int(parsed["program:router"]["priority"]) > int(parsed["group:parts"]["priority"])
 
 
 def test_leaves_out_a_group_without_members(tmp_path: Path) -> None:
     """Supervisord refuses an empty group."""
-    assert "group:services" not in settings(folder=tmp_path, socket_path=tmp_path / "s", parts=[], programs=[])
+    assert "group:parts" not in settings(folder=tmp_path, socket_path=tmp_path / "s", parts=[])
 
 
 def test_fills_in_the_preparations(tmp_path: Path) -> None:

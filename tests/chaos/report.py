@@ -1,0 +1,158 @@
+"""What a run under faults showed, in Markdown."""
+
+import os
+import platform
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from services.cli.audit import Difference, Snapshot, lateness_s
+from tests.chaos.faults import FAULTS
+
+LOST = {
+    "lost",
+    "command_lost",
+    "message_missing",
+    "untold",
+    "gap",
+    "unstored",
+    "unpublished",
+    "unprojected",
+    "no_clock",
+}
+DOUBLED = {
+    "doubled", "two_writers", "event_doubled", "number_doubled", "breach_doubled", "told_twice", "message_twice",
+    "message_unknown",
+}  # fmt: skip
+MISSED = {"missed_deadline", "breach_untold"}
+
+
+@dataclass(frozen=True)
+class Span:
+    """One fault as it went; times are of the wall clock."""
+
+    kind: str
+    subject: str
+    injected_at: datetime
+    healed_at: datetime
+    resumed_at: datetime
+    """What was sent before had its ticket, and something sent after healing as well."""
+    ended_at: datetime
+    """Every process was ready; the next fault came after this."""
+
+    def __str__(self) -> str:
+        away_s = (self.healed_at - self.injected_at).total_seconds()
+        resumed_s = (self.resumed_at - self.healed_at).total_seconds()
+        return (
+            f"{self.injected_at:%H:%M:%S} {self.kind} ({self.subject}): {away_s:.1f} s, resumed {resumed_s:.1f} s later"
+        )
+
+
+@dataclass
+class Result:
+    """Everything that a run showed."""
+
+    spans: list[Span]
+    baseline: tuple[datetime, datetime]
+    snapshot: Snapshot
+    found: list[Difference]
+    told_at: dict[str, datetime]
+    """When the broker had a breach first, by fact id."""
+    counts: dict[str, int]
+    commands: int
+    left_out: list[str] = field(default_factory=list)
+
+    def lateness(self, windows: Iterable[tuple[datetime, datetime]]) -> list[float]:
+        """Seconds from due time to the broker's time, of breaches that were due in one of the windows; sorted."""
+        wanted = list(windows)
+        return sorted(
+            lateness_s({**fact, "detected_at": self.told_at[fact_id].isoformat()}, self.snapshot)
+            for fact_id, fact in self.snapshot.breached.items()
+            if any(start <= datetime.fromisoformat(fact["breached_at"]) < end for start, end in wanted)
+        )
+
+    def number(self, kinds: set[str]) -> int:
+        """Differences of these kinds."""
+        return sum(difference.kind in kinds for difference in self.found)
+
+
+def page(result: Result, *, seed: int, command: str, took_s: float) -> str:
+    """The whole page."""
+    events = Counter(event["type"] for events in result.snapshot.events.values() for event in events.values())
+    date = f"{datetime.now().astimezone():%Y-%m-%d}"
+    counts, snapshot = result.counts, result.snapshot
+    others = len(result.found) - result.number(LOST | DOUBLED | MISSED)
+    lines = f"""\
+# Reliability under faults
+
+Written by `{command}` on {date}: {len(result.spans)} faults in {took_s / 60:.0f} minutes,
+drawn from seed {seed}, on {os.cpu_count()} cores ({_processor()}), {psutil.virtual_memory().total / 2**30:.0f} GiB,
+Python {platform.python_version()}. Three brokers, the database, Redis, two processes of each service and the load share
+these cores.
+
+The load: {counts["new"]:,} complaints, {counts["repeated"]:,} sent again under their key, {counts["followed_up"]:,}
+follow-ups by telephone, {counts["wrong"]:,} wrong ones (all refused), {result.commands:,} commands of people. Out came
+{events["opened"]:,} tickets with {sum(events.values()):,} events, {len(snapshot.facts):,} facts about time limits,
+{len(snapshot.breached):,} breaches and {len(snapshot.messages or ()):,} messages.
+
+| Lost | Doubled | Deadlines missed | Other differences |
+|---|---|---|---|
+| {result.number(LOST)} | {result.number(DOUBLED)} | {result.number(MISSED)} | {others} |
+
+Compared is what was acknowledged (answers of the intake, commands that Kafka took) with what came out (topics, event
+store, messages in customers' hands), by the rules of `amends verify`.
+
+Resuming counts from healing until every complaint sent before has its ticket and one sent after has its own; 0.3 s of
+it is the pace of the load. A breach is late by the time from its due time until the broker has it: p50, p99, max and of
+how many, in seconds. *During* is between fault and healing, *after* from there to the next fault. While Kafka or the
+database is away no worker can tell anything.
+
+| Fault | Times | Resumed after, s: median, max | Late during | Late after |
+|---|---|---|---|---|
+| none | | | | {_late(result.lateness([result.baseline]))} |""".splitlines()
+    for kind, fault in FAULTS.items():
+        spans = [span for span in result.spans if span.kind == kind]
+        if spans:
+            cells = (fault.about, str(len(spans)), _resumed(spans), _during(result, spans), _after(result, spans))
+            lines.append(f"| {' | '.join(cells)} |")
+    if result.left_out:
+        about = "; ".join(FAULTS[kind].about for kind in result.left_out)
+        lines += ["", f"Left out, because this machine does not allow it: {about}."]
+    if result.found:
+        shown = [f"- {d.kind} {d.subject}: {d.says}" for d in result.found[:30]]
+        lines += ["", "## Differences", "", *shown]
+    return "\n".join([*lines, ""])
+
+
+def _resumed(spans: Sequence[Span]) -> str:
+    took = sorted((span.resumed_at - span.healed_at).total_seconds() for span in spans)
+    return f"{took[len(took) // 2]:.1f}, {took[-1]:.1f}"
+
+
+def _during(result: Result, spans: Sequence[Span]) -> str:
+    return _late(result.lateness((s.injected_at, s.healed_at) for s in spans))
+
+
+def _after(result: Result, spans: Sequence[Span]) -> str:
+    return _late(result.lateness((s.healed_at, s.ended_at) for s in spans))
+
+
+def _late(late: Sequence[float]) -> str:
+    if not late:
+        return "-"
+    p50, p99 = (late[int(share * (len(late) - 1))] for share in (0.5, 0.99))
+    return f"{p50:.2f}, {p99:.2f}, {late[-1]:.2f} ({len(late)})"
+
+
+def _processor() -> str:
+    """Its name, where the system tells it."""
+    path = Path("/proc/cpuinfo")
+    named: Any = (
+        [line for line in path.read_text().splitlines() if line.startswith("model name")] if path.exists() else []
+    )
+    return named[0].partition(":")[2].strip() if named else platform.machine()
