@@ -27,8 +27,8 @@ from services.runtime.settings import RuntimeSettings
 from tests.chaos.whole_system import TEXTS, System, post
 
 DONE_S_MAX = 180.0
-LOOKS_S = 0.1
-"""Between looks for the ticket of a complaint: how exactly the time to resume is known."""
+ASKED, ASKS_S = 5, 0.5
+"""So many of those that wait longest are asked for at the intake so often, beside reading the topic."""
 
 WRONG: list[dict[str, Any]] = [
     {},
@@ -64,8 +64,10 @@ class Load:
         self._posting: set[asyncio.Task[None]] = set()
         self._open: dict[str, float] = {}
         """When a complaint was first sent, by key, until it has its ticket."""
-        self._looked_for: dict[str, str] = {}
+        self._awaited: dict[str, str] = {}
         """Key by complaint id of what was accepted and has no ticket yet."""
+        self._seen: set[str] = set()
+        """Complaint ids of what has a ticket."""
         self._newest_done = 0.0
         self._sent: list[dict[str, Any]] = []
         self._tickets: deque[tuple[UUID, str]] = deque(maxlen=150)
@@ -85,21 +87,27 @@ class Load:
             httpx.AsyncClient(timeout=10) as client,
             AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", request_timeout_ms=5000) as producer,
         ):
-            looking = asyncio.create_task(self._look(client))
-            loops = [
+            senders = [
                 asyncio.create_task(self._complain(client)),
-                asyncio.create_task(_for_ever(lambda: self._watch(settings))),
                 asyncio.create_task(self._command(producer)),
+            ]
+            observers = [
+                asyncio.create_task(self._ask(client)),
+                asyncio.create_task(_for_ever(lambda: self._watch(settings))),
             ]
             try:
                 yield
-            finally:
-                for loop in loops:
-                    loop.cancel()
+                for sender in senders:
+                    sender.cancel()
                 async with asyncio.timeout(DONE_S_MAX):
-                    ended = await asyncio.gather(*loops, *self._posting, return_exceptions=True)
-                looking.cancel()
-                ended += await asyncio.gather(looking, return_exceptions=True)
+                    await asyncio.gather(*self._posting)
+                    while self._awaited:  # noqa: ASYNC110  # the observers empty it
+                        await asyncio.sleep(0.1)
+            finally:
+                tasks = [*senders, *observers, *self._posting]
+                for task in tasks:
+                    task.cancel()
+                ended = await asyncio.gather(*tasks, return_exceptions=True)
         for error in ended:
             if isinstance(error, Exception):
                 raise error
@@ -107,9 +115,8 @@ class Load:
     async def resumed(self, since: float) -> None:
         """Wait until what was sent before has its ticket, and something that was sent after it as well."""
         async with asyncio.timeout(DONE_S_MAX):
-            # Looked at as often as tickets are looked for.
             while self._newest_done < since or min(self._open.values(), default=since) < since:  # noqa: ASYNC110
-                await asyncio.sleep(LOOKS_S / 2)
+                await asyncio.sleep(0.05)
 
     async def _complain(self, client: httpx.AsyncClient) -> None:
         start = time.monotonic()
@@ -144,8 +151,8 @@ class Load:
 
     async def _post(self, client: httpx.AsyncClient, kind: str, complaint: dict[str, Any], number: int) -> None:
         key, began = complaint["key"], time.monotonic()
-        if kind != "wrong":
-            self._open.setdefault(key, began)
+        if kind in ("new", "followed_up"):
+            self._open[key] = began
         answer = await post(self._system, client, complaint, at=number)
         if kind == "wrong":
             if not 400 <= answer.status_code < 500:
@@ -158,15 +165,17 @@ class Load:
         complaint_id = answer.json()["complaint_id"]
         if self.accepted.setdefault(key, complaint_id) != complaint_id:
             self.mistakes.append(f"the key {key} became {complaint_id} and {self.accepted[key]}")
-        if kind != "repeated" or key in self._open:
-            self._looked_for[complaint_id] = key
+        if kind != "repeated":
+            self._awaited[complaint_id] = key
+            if complaint_id in self._seen:
+                self._done(complaint_id)
 
-    async def _look(self, client: httpx.AsyncClient) -> None:
-        """Ask for each complaint that was accepted until it has a ticket."""
+    async def _ask(self, client: httpx.AsyncClient) -> None:
+        """Ask for complaints that were accepted until they have a ticket."""
         turn = 0
         while True:
-            await asyncio.sleep(LOOKS_S)
-            for complaint_id, key in list(self._looked_for.items())[:20]:
+            await asyncio.sleep(ASKS_S)
+            for complaint_id in list(self._awaited)[:ASKED]:
                 turn += 1
                 intakes = self._system.intakes
                 try:
@@ -174,13 +183,20 @@ class Load:
                 except httpx.HTTPError:
                     continue
                 if answer.status_code == 200 and answer.json()["status"] != "accepted":
-                    del self._looked_for[complaint_id]
-                    self._newest_done = max(self._newest_done, self._open.pop(key, 0.0))
+                    self._done(complaint_id)
 
     async def _watch(self, settings: RuntimeSettings) -> None:
         async for record in follow(settings, [TICKET_EVENT.name]):
-            if record.type.startswith("amends.ticket.opened") and record.payload:
-                self._tickets.append((UUID(record.payload["ticket_id"]), record.payload["routing_key"]))
+            kind, event = record.type, record.payload
+            if event is not None and kind.startswith(("amends.ticket.opened", "amends.ticket.followed_up")):
+                self._done(event["complaint_id"])
+                if kind.startswith("amends.ticket.opened"):
+                    self._tickets.append((UUID(event["ticket_id"]), event["routing_key"]))
+
+    def _done(self, complaint_id: str) -> None:
+        self._seen.add(complaint_id)
+        if (key := self._awaited.pop(complaint_id, None)) is not None:
+            self._newest_done = max(self._newest_done, self._open.pop(key, 0.0))
 
     async def _command(self, producer: AIOKafkaProducer) -> None:
         while True:

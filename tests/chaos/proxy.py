@@ -4,6 +4,8 @@ Takes a rule per line of standard input, `FRONT MODE`, answers each with a line,
 """
 
 import asyncio
+import socket
+import struct
 import sys
 from contextlib import suppress
 from enum import StrEnum
@@ -41,12 +43,12 @@ class Route:
             self._passes.set()
         if mode is Mode.CUT:
             for writer in self._open:
-                writer.transport.abort()
+                _reset(writer)
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass on one connection, both ways, until either side ends it."""
         if self._mode is Mode.CUT:
-            writer.transport.abort()
+            _reset(writer)
             return
         try:
             far_reader, far_writer = await asyncio.open_connection(HOST, self._back)
@@ -72,6 +74,12 @@ class Route:
                     await asyncio.sleep(SLOW_S)
                 writer.write(chunk)
                 await writer.drain()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End it as a broken way does, not by a polite close."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def main(routes: dict[int, int]) -> None:
