@@ -56,9 +56,9 @@ async def test_connections_are_cut_held_and_slowed_and_heal(tmp_path):
             assert await reader.readexactly(3) == b"six"
             assert time.monotonic() - began >= 2 * SLOW_S
             await connections.rule("database", Mode.CUT)
-            with pytest.raises(ConnectionResetError):
+            with pytest.raises((OSError, EOFError)):
                 await reader.readexactly(1)
-            with pytest.raises(ConnectionResetError):
+            with pytest.raises((OSError, EOFError)):
                 await (await asyncio.open_connection("127.0.0.1", front))[0].readexactly(1)
             await connections.rule("database", Mode.PASS)
             reader, writer = await asyncio.open_connection("127.0.0.1", front)
