@@ -12,7 +12,7 @@ from gridfs.errors import NoFile
 
 from schemas.sealed import Sealed
 from services.intake.handlers import Unavailable
-from services.runtime.mongo import UNAVAILABLE, Bucket, Database, bucket
+from services.runtime.mongo import FAILED, Bucket, Database, bucket
 from services.runtime.sealing import Keyring
 
 BUCKET: Final = "evidence"
@@ -82,7 +82,7 @@ class GridFsEvidenceStore:
                 await self._bucket().upload_from_stream_with_id(
                     str(evidence.evidence_id), BUCKET, sealed.ciphertext, metadata=about
                 )
-        except (*UNAVAILABLE, TimeoutError) as error:
+        except (*FAILED, TimeoutError) as error:
             raise Unavailable("the database does not answer") from error
 
     async def get(self, evidence_id: UUID) -> Evidence | None:
@@ -93,7 +93,7 @@ class GridFsEvidenceStore:
                 ciphertext: bytes = await stream.read()
         except NoFile:
             return None
-        except (*UNAVAILABLE, TimeoutError) as error:
+        except (*FAILED, TimeoutError) as error:
             raise Unavailable("the database does not answer") from error
         about: dict[str, Any] = stream.metadata
         sealed = Sealed(key_id=about["key_id"], nonce=bytes(about["nonce"]), ciphertext=ciphertext)
@@ -106,7 +106,7 @@ class GridFsEvidenceStore:
             async with asyncio.timeout(self._timeout_s):
                 found = self._files.find({"_id": {"$in": [str(one) for one in ids]}}, {"_id": 1})
                 return set(ids) - {UUID(document["_id"]) async for document in found}
-        except (*UNAVAILABLE, TimeoutError) as error:
+        except (*FAILED, TimeoutError) as error:
             raise Unavailable("the database does not answer") from error
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from pymongo.errors import BulkWriteError
 
 from services.intake.handlers import Claim, Unavailable
-from services.runtime.mongo import UNAVAILABLE, Database, duplicate_indexes
+from services.runtime.mongo import FAILED, Database, duplicate_indexes
 
 COLLECTION: Final = "idempotency"
 
@@ -27,7 +27,7 @@ class MongoIdempotencyStore:
         try:
             async with asyncio.timeout(self._timeout_s):
                 held = await self._insert(list(first.values()))
-        except (*UNAVAILABLE, TimeoutError) as error:
+        except (*FAILED, TimeoutError) as error:
             raise Unavailable("the database does not answer") from error
         return [held[claim.complaint_id] for claim in wanted]
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from services.intake.handlers import Unavailable
 from services.intake.idempotency_store import COLLECTION as IDEMPOTENCY
 from services.intake.progress import Progress
-from services.runtime.mongo import UNAVAILABLE, Database
+from services.runtime.mongo import FAILED, Database
 
 FOLLOWED_UP: Final = "followed_up"
 
@@ -31,7 +31,7 @@ class MongoProgressStore:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._read(ids)
-        except (*UNAVAILABLE, TimeoutError) as error:
+        except (*FAILED, TimeoutError) as error:
             raise Unavailable("the database does not answer") from error
 
     async def _read(self, ids: Sequence[UUID]) -> list[Progress | None]:

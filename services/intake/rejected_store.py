@@ -9,7 +9,7 @@ from uuid import UUID
 
 from schemas.sealed import Sealed
 from services.intake.handlers import Unavailable
-from services.runtime.mongo import UNAVAILABLE, Database
+from services.runtime.mongo import FAILED, Database
 
 COLLECTION: Final = "rejected"
 
@@ -65,7 +65,7 @@ class MongoRejectedStore:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._rejected.insert_many([_document(one) for one in rejected], ordered=False)
-        except (*UNAVAILABLE, TimeoutError) as error:
+        except (*FAILED, TimeoutError) as error:
             raise Unavailable("the database does not answer") from error
 
     async def latest(self, count: int) -> AsyncIterator[Rejected]:

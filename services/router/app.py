@@ -35,7 +35,7 @@ from services.runtime.metrics import ConsumingMetrics, ProducingMetrics, RouterM
 from services.runtime.mongo import Database
 from services.runtime.producing import Outgoing, Producer
 from services.runtime.readiness import Readiness
-from services.runtime.retries import UNAVAILABLE
+from services.runtime.retries import is_unavailable
 from services.runtime.sealing import Keyring
 from services.runtime.settings import load
 from services.runtime.surroundings import Surroundings
@@ -53,7 +53,7 @@ class Foundation:
     async def start(self) -> None:
         """Make it, for as long as the database is away."""
         async for attempt in stamina.retry_context(
-            on=lambda error: isinstance(error, UNAVAILABLE), attempts=None, timeout=None, wait_initial=0.2, wait_max=2.0
+            on=is_unavailable, attempts=None, timeout=None, wait_initial=0.2, wait_max=2.0
         ):
             with attempt:
                 for store in (EventStore, ParkedStore, ReservationStore, TicketStore):

@@ -17,7 +17,7 @@ from services.router.placement import Placement
 from services.runtime.logging import get_logger
 from services.runtime.metrics import RouterMetrics
 from services.runtime.producing import Outgoing
-from services.runtime.retries import UNAVAILABLE
+from services.runtime.retries import FAILED
 
 log = get_logger(__name__)
 
@@ -190,7 +190,7 @@ class Upkeep:
     async def _every(self, period_s: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             with contextlib.suppress(
-                *UNAVAILABLE
+                *FAILED
             ):  # Whoever depends on it waits and says so; here the next turn tries again.
                 await work()
             await asyncio.sleep(period_s)

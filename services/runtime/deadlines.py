@@ -25,7 +25,7 @@ from services.runtime.deadline_store import Deadline, DeadlineStore, Due, Second
 from services.runtime.deadline_window import Window
 from services.runtime.logging import get_logger
 from services.runtime.metrics import DeadlineMetrics
-from services.runtime.retries import UNAVAILABLE
+from services.runtime.retries import FAILED, is_unavailable
 from services.runtime.time_source import Clock, SystemClock
 
 __all__ = ["Deadline", "Deadlines", "Due", "Firing", "OnDue", "Owner", "Timing"]
@@ -174,7 +174,7 @@ class Deadlines:
     async def _live(self) -> None:
         """Say that this worker lives and follows its shards, for ever: beside the ticks, which take long at times."""
         while True:
-            with contextlib.suppress(*UNAVAILABLE):  # The ticks meet the same, and say so.
+            with contextlib.suppress(*FAILED):  # The ticks meet the same, and say so.
                 now = self._clock.time()
                 await self._store.live(self._worker, now=now)
                 if self._is_following(now) and now - self._followed_at >= self._timing.followed_s / 6:
@@ -190,7 +190,7 @@ class Deadlines:
         while True:
             try:
                 await self._tick(self._clock.time())
-            except (*UNAVAILABLE, KafkaError, TimeoutError) as error:
+            except (*FAILED, KafkaError, TimeoutError) as error:
                 log.warning("deadlines.store_away", error=type(error).__name__)
             await self._clock.wait(None, self._timing.tick_s)
 
@@ -349,7 +349,9 @@ class Deadlines:
         while True:
             try:
                 return await act()
-            except UNAVAILABLE as error:
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
                 log.warning("deadlines.waiting", error=type(error).__name__, again_s=wait_s)
                 self._metrics.retries.inc()
             await self._clock.wait(None, wait_s)

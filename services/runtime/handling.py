@@ -12,7 +12,7 @@ from services.runtime.dead_letters import Original, Why, dead_letter, place_of
 from services.runtime.logging import get_logger
 from services.runtime.metrics import ConsumingMetrics
 from services.runtime.producing import Record
-from services.runtime.retries import UNAVAILABLE
+from services.runtime.retries import is_unavailable
 
 log = get_logger(__name__)
 
@@ -114,7 +114,7 @@ class Handling:
         """Do it, again and again while a part is away."""
 
         def again(error: Exception) -> bool:
-            if not isinstance(error, UNAVAILABLE):
+            if not is_unavailable(error):
                 return False
             if not self._still_ours():
                 raise Abandoned from error

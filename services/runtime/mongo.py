@@ -15,7 +15,15 @@ from motor.motor_asyncio import (
     AsyncIOMotorGridFSBucket,
 )
 from pymongo import WriteConcern
-from pymongo.errors import AutoReconnect, BulkWriteError, ConnectionFailure, ExecutionTimeout, WTimeoutError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConnectionFailure,
+    CursorNotFound,
+    ExecutionTimeout,
+    OperationFailure,
+    WTimeoutError,
+)
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]
 Collection = AsyncIOMotorCollection[dict[str, Any]]
@@ -23,8 +31,14 @@ Bucket = AsyncIOMotorGridFSBucket
 
 DUPLICATE_KEY: Final = 11000
 
-UNAVAILABLE: Final = (AutoReconnect, ConnectionFailure, ExecutionTimeout, WTimeoutError)
+UNAVAILABLE: Final = (AutoReconnect, ConnectionFailure, CursorNotFound, ExecutionTimeout, WTimeoutError)
 """The database could not be asked, or whether it wrote is not known. Every write of ours may be done again."""
+
+FAILED: Final = (*UNAVAILABLE, OperationFailure)
+"""As `UNAVAILABLE`, or it was asked and did not do it. Then `is_unable` says whether that is for its own reasons."""
+
+_ABOUT_WHAT_WAS_ASKED: Final = frozenset({2, 9, 14, 22, 28, 40, 52, 56, 57, 66, 121, 10334, DUPLICATE_KEY})
+"""Codes for a value, type, size, path or key that is wrong: it will be as wrong the next time."""
 
 
 def connect(uri: str, *, database: str, timeout_s: float = 5.0) -> Database:
@@ -47,6 +61,18 @@ def connect(uri: str, *, database: str, timeout_s: float = 5.0) -> Database:
 def bucket(database: Database, *, name: str) -> Bucket:
     """Files (GridFS) in the collections `<name>.files` and `<name>.chunks`."""
     return AsyncIOMotorGridFSBucket(database, bucket_name=name)
+
+
+def is_unable(error: BaseException) -> bool:
+    """Whether the database answered that it cannot do now what would be right at another time.
+
+    Its disk is full, it no longer lets us in, it moves data: such codes are many and new ones come, so everything
+    counts that does not blame what was asked.
+    """
+    if isinstance(error, BulkWriteError):
+        codes = {e["code"] for e in error.details.get("writeErrors", ())}
+        return not codes or bool(codes - _ABOUT_WHAT_WAS_ASKED)
+    return isinstance(error, OperationFailure) and error.code not in _ABOUT_WHAT_WAS_ASKED
 
 
 def duplicate_indexes(refusal: BulkWriteError) -> set[int]:

@@ -18,7 +18,7 @@ from services.runtime.logging import get_logger
 from services.runtime.metrics import ConsumingMetrics, DeadlineMetrics, ProducingMetrics, SlaMetrics
 from services.runtime.producing import Producer
 from services.runtime.readiness import Readiness
-from services.runtime.retries import UNAVAILABLE
+from services.runtime.retries import FAILED, is_unavailable
 from services.runtime.settings import load
 from services.runtime.surroundings import Surroundings
 from services.sla_monitor.clock_store import PARTS, ClockStore
@@ -62,7 +62,7 @@ class Foundation:
     async def start(self) -> None:
         """Make it, for as long as the database is away."""
         async for attempt in stamina.retry_context(
-            on=lambda error: isinstance(error, UNAVAILABLE), attempts=None, timeout=None, wait_initial=0.2, wait_max=2.0
+            on=is_unavailable, attempts=None, timeout=None, wait_initial=0.2, wait_max=2.0
         ):
             with attempt:
                 await self._deadlines.prepare()
@@ -107,7 +107,7 @@ async def _every(period_s: float, work: Callable[[], Awaitable[None]]) -> None:
     loop = asyncio.get_running_loop()
     while True:
         started_at = loop.time()
-        with contextlib.suppress(*UNAVAILABLE):  # Whoever depends on it waits and says so; the next turn tries again.
+        with contextlib.suppress(*FAILED):  # Whoever depends on it waits and says so; the next turn tries again.
             await work()
         await asyncio.sleep(period_s - min(period_s, loop.time() - started_at))
 

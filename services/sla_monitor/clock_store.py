@@ -21,7 +21,7 @@ from pymongo.errors import BulkWriteError
 from schemas.codec import Encoded
 from schemas.sla import SlaFact
 from schemas.topics import SLA_FACTS
-from services.runtime.mongo import UNAVAILABLE, Database, duplicate_indexes
+from services.runtime.mongo import FAILED, Database, duplicate_indexes
 from services.sla_monitor.ticket_sla import TicketSla
 
 _RECENT_MAX: Final = 5_000
@@ -150,7 +150,7 @@ class ClockStore:
             if len(self._superseded) < _RETIRED_MAX:
                 await asyncio.sleep(_RETIRED_AFTER_S)
             ids, self._superseded = self._superseded[:_RETIRED_MAX], self._superseded[_RETIRED_MAX:]
-            with contextlib.suppress(*UNAVAILABLE):
+            with contextlib.suppress(*FAILED):
                 await self._clocks.update_many(
                     {"_id": {"$in": ids}}, {"$unset": {"current": "", "state": "", "open": ""}}
                 )

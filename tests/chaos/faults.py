@@ -21,6 +21,9 @@ from typing import Any
 import httpx
 import redis.asyncio
 import yaml
+from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.errors import PyMongoError
 
 from deploy.local import running
 from tests.chaos.proxy import Mode
@@ -163,6 +166,33 @@ def full(kind: str) -> Context:
     return context
 
 
+@asynccontextmanager
+async def database_full(system: System, _rng: random.Random) -> AsyncIterator[Injected]:
+    """The disk of the database has no room left, nor has what it set apart; then it must be restarted.
+
+    WiredTiger panics: the server lives on and refuses everything, with room again as without.
+    """
+    with MongoClient[dict[str, Any]](f"mongodb://127.0.0.1:{system.connections.backs['database']}") as client:
+        ballast = client["ballast"]["ballast"]
+        ballast.insert_one({})
+        try:
+            await asyncio.to_thread(system.disks.fill, "database")
+            await asyncio.to_thread(_insert_until_refused, ballast)
+            yield Injected("database", 6)
+        finally:
+            await asyncio.to_thread(system.disks.free, "database")
+            await system.signal("database", signal.SIGKILL)
+
+
+def _insert_until_refused(ballast: Collection[dict[str, Any]]) -> None:
+    try:
+        for _ in range(300):
+            ballast.insert_one({"ballast": os.urandom(1_000_000)})
+    except PyMongoError:
+        return
+    raise AssertionError("the disk is full, and the database goes on writing")
+
+
 def clock_off(*, forwards: bool) -> Context:
     """The wall clock of one process of a service jumps, and jumps back."""
 
@@ -270,7 +300,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             "Connections to the database slow for 8 s", connected_badly("database", Mode.SLOW, seconds=8)
         ),
         "disk_full_broker": Fault("The disk of a broker full for 6 s", full("kafka"), possible=Disks.is_there),
-        "disk_full_database": Fault("The disk of the database full for 6 s", full("database"), possible=Disks.is_there),
+        "disk_full_database": Fault("The disk of the database full for 6 s", database_full, possible=Disks.is_there),
         "disk_full_redis": Fault("The disk of Redis full for 6 s", full("redis"), possible=Disks.is_there),
         "clock_ahead": Fault(
             "The clock of a process 1.5, 5 or 30 s ahead for 5 s", clock_off(forwards=True), possible=Clocks.is_there

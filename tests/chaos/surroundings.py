@@ -39,6 +39,7 @@ class Connections:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.proxy", *self._routes],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+            start_new_session=True,  # Ctrl-C is for the test, which then stops it
         )  # fmt: skip
         try:
             assert self._answer() == "ready"

@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 import pytest
 import stamina
 from prometheus_client import CollectorRegistry
+from pymongo.errors import BulkWriteError, CursorNotFound, OperationFailure
 
 from schemas.codec import UndecodableMessage
 from schemas.message import Message
@@ -132,6 +133,47 @@ async def test_a_part_that_is_away_is_waited_for_and_nothing_is_set_aside() -> N
     assert world.letters == []
     assert world.waits[0] is not None
     assert world.waits[-1] is None
+
+
+@pytest.mark.parametrize(
+    "unable",
+    [
+        OperationFailure("no space left", code=14031),
+        OperationFailure("authentication failed", code=18),
+        CursorNotFound("cursor id 5 not found", code=43),
+        BulkWriteError({"writeErrors": [{"index": 0, "code": 11000}, {"index": 1, "code": 14031}]}),
+        BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 91}]}),
+    ],
+)
+async def test_a_database_that_is_unable_is_waited_for_and_nothing_is_set_aside(unable: Exception) -> None:
+    """It answers, and what it says is not about the messages."""
+    answers = iter([unable, unable])
+
+    async def handler(_: Sequence[Received[Message]]) -> Sequence[Refusal]:
+        if (answer := next(answers, None)) is not None:
+            raise answer
+        return []
+
+    world = World(handler)
+    await world.handling.finish(batch(3))
+    assert world.letters == []
+
+
+@pytest.mark.parametrize(
+    "blame",
+    [OperationFailure("bad value", code=2), BulkWriteError({"writeErrors": [{"index": 0, "code": 10334}]})],
+)
+async def test_a_message_that_the_database_cannot_take_is_set_aside(blame: Exception) -> None:
+    """It would be refused for ever, and its neighbours wait behind it."""
+
+    async def handler(some: Sequence[Received[Message]]) -> Sequence[Refusal]:
+        if 1 in {r.offset for r in some}:
+            raise blame
+        return []
+
+    world = World(handler)
+    await world.handling.finish(batch(3))
+    assert len(world.letters) == 1
 
 
 async def test_a_batch_that_has_another_owner_is_given_up_instead_of_waited_for() -> None:
