@@ -52,7 +52,6 @@ class Fault:
 
     about: str
     inject: Context
-    brokers_min: int = 1
     possible: Callable[[], bool] = lambda: True
     """Whether this machine can have it."""
 
@@ -269,10 +268,8 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         "pause_service_long": Fault(f"A service stands still for {LONG_S:.0f} s", paused(*SERVICES, seconds=LONG_S)),
         "pause_broker": Fault(f"A broker stands still for {LONG_S:.0f} s", paused("kafka", seconds=LONG_S)),
         "pause_database": Fault(f"The database stands still for {LONG_S:.0f} s", paused("database", seconds=LONG_S)),
-        "broker_away": Fault("One of three brokers away for 15 s", away("kafka", seconds=15), brokers_min=3),
-        "two_brokers_away": Fault(
-            "Two of three brokers away for 10 s", away("kafka", seconds=10, count=2), brokers_min=3
-        ),
+        "broker_away": Fault("One of three brokers away for 15 s", away("kafka", seconds=15)),
+        "two_brokers_away": Fault("Two of three brokers away for 10 s", away("kafka", seconds=10, count=2)),
         "database_away": Fault("The database away for 8 s", away("database", seconds=8)),
         "redis_away": Fault("Redis away for 5 s", away("redis", seconds=5)),
         "redis_flushed": Fault("Redis flushed", flushed),
@@ -314,9 +311,10 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
 )
 
 
-def schedule(count: int, *, rng: random.Random, brokers: int) -> list[str]:
+def schedule(count: int, *, seed: int) -> list[str]:
     """Which kinds come in which order: each as often as the others, as far as this machine can have them."""
-    there = [name for name, fault in FAULTS.items() if fault.brokers_min <= brokers and fault.possible()]
+    rng = random.Random(seed)
+    there = [name for name, fault in FAULTS.items() if fault.possible()]
     drawn: list[str] = []
     while len(drawn) < count:
         drawn += rng.sample(there, min(len(there), count - len(drawn)))

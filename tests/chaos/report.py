@@ -76,6 +76,13 @@ class Result:
             if any(start <= datetime.fromisoformat(fact["breached_at"]) < end for start, end in wanted)
         )
 
+    def told_early(self) -> int:
+        """Breaches that the broker had before they were due."""
+        return sum(
+            self.told_at[fact_id] < datetime.fromisoformat(fact["breached_at"])
+            for fact_id, fact in self.snapshot.breached.items()
+        )
+
     def number(self, kinds: set[str]) -> int:
         """Differences of these kinds."""
         return sum(difference.kind in kinds for difference in self.found)
@@ -100,12 +107,13 @@ follow-ups by telephone, {counts["wrong"]:,} wrong ones (all refused), {result.c
 {events["opened"]:,} tickets with {sum(events.values()):,} events, {len(snapshot.facts):,} facts about time limits,
 {len(snapshot.breached):,} breaches and {len(snapshot.messages or ()):,} messages.
 
-| Lost | Doubled | Deadlines missed | Other differences |
-|---|---|---|---|
-| {result.number(LOST)} | {result.number(DOUBLED)} | {result.number(MISSED)} | {others} |
+| Lost | Doubled | Deadlines missed | Other differences | Told before their time |
+|---|---|---|---|---|
+| {result.number(LOST)} | {result.number(DOUBLED)} | {result.number(MISSED)} | {others} | {result.told_early()} |
 
 Compared is what was acknowledged (answers of the intake, commands that Kafka took) with what came out (topics, event
-store, messages in customers' hands), by the rules of `amends verify`.
+store, messages in customers' hands), by the rules of `amends verify`. What is told before its time was told by a process
+whose clock was ahead.
 
 Resuming counts from healing until every complaint sent before has its ticket and one sent after has its own; 0.3 s of
 it is the pace of the load. A breach is late by the time from its due time until the broker has it: p50, p99, max and of

@@ -29,6 +29,8 @@ SHORT = [
 ]  # fmt: skip
 """What `make test` injects, with one broker: no fault that needs more than a few seconds."""
 
+GIVEN_BY_PEOPLE = ("--faults", "--baseline", "--chaos-seed", "--kinds")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -39,6 +41,7 @@ class Plan:
     brokers: int
     baseline_s: float
     report: str
+    command: str
 
 
 @pytest.fixture
@@ -47,13 +50,13 @@ def plan(request: pytest.FixtureRequest) -> Plan:
     option = request.config.getoption
     seed = int(option("--chaos-seed"))
     if option("--chaos") == "short":
-        return Plan(kinds=SHORT, seed=seed, brokers=1, baseline_s=0.0, report="")
-    kinds = (
-        option("--kinds").split(",")
-        if option("--kinds")
-        else schedule(option("--faults"), rng=random.Random(seed), brokers=3)
-    )
-    return Plan(kinds=kinds, seed=seed, brokers=3, baseline_s=option("--baseline"), report=option("--report"))
+        return Plan(kinds=SHORT, seed=seed, brokers=1, baseline_s=0.0, report="", command="make test")
+    kinds = option("--kinds").split(",") if option("--kinds") else schedule(option("--faults"), seed=seed)
+    own = [arg for arg in request.config.invocation_params.args if arg.startswith(GIVEN_BY_PEOPLE)]
+    return Plan(
+        kinds=kinds, seed=seed, brokers=3, baseline_s=option("--baseline"), report=option("--report"),
+        command="make chaos" + (f" ARGS={shlex.quote(' '.join(own))}" if own else ""),
+    )  # fmt: skip
 
 
 async def test_nothing_is_lost_doubled_or_missed_under_faults(tmp_path, plan, monkeypatch):
@@ -76,9 +79,7 @@ async def test_nothing_is_lost_doubled_or_missed_under_faults(tmp_path, plan, mo
         spans=spans, baseline=baseline, snapshot=snapshot, found=found, told_at=told_at, counts=load.counts,
         commands=len(load.commands), left_out=[name for name, fault in FAULTS.items() if not fault.possible()],
     )  # fmt: skip
-    text = page(
-        result, seed=plan.seed, command=f"make chaos {shlex.join(sys.argv[1:])}", took_s=time.monotonic() - began
-    )
+    text = page(result, seed=plan.seed, command=plan.command, took_s=time.monotonic() - began)
     say(text)
     if plan.report:
         Path(plan.report).write_text(text)  # noqa: ASYNC240  # nothing else runs any more

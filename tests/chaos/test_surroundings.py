@@ -1,7 +1,6 @@
 """Each way to make connections, disks and clocks fail does what it says, and can be taken back."""
 
 import asyncio
-import random
 import subprocess
 import sys
 import time
@@ -107,7 +106,7 @@ def test_the_wall_clock_of_one_process_jumps_and_comes_back(tmp_path):
 
 def test_a_schedule_has_every_kind_about_as_often():
     """A run of several times as many faults as there are kinds leaves none out."""
-    drawn = schedule(3 * len(FAULTS), rng=random.Random(1), brokers=3)
+    drawn = schedule(3 * len(FAULTS), seed=1)
     there = [name for name, fault in FAULTS.items() if fault.possible()]
     assert {drawn.count(name) for name in there} <= {3, 4}
     assert len(drawn) == 3 * len(FAULTS)
