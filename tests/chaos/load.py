@@ -24,7 +24,7 @@ from schemas.message import Actor
 from schemas.topics import TICKET_COMMAND, TICKET_EVENT
 from services.cli.topic_reading import follow
 from services.runtime.settings import RuntimeSettings
-from tests.chaos.whole_system import TEXTS, System, post
+from tests.chaos.whole_system import POSTS_MAX, TEXTS, System, post
 
 DONE_S_MAX = 180.0
 ASKED, ASKS_S = 5, 0.5
@@ -122,12 +122,22 @@ class Load:
         start = time.monotonic()
         number = 0
         while True:
+            while len(self._posting) > POSTS_MAX:
+                await asyncio.wait(self._posting, return_when=asyncio.FIRST_COMPLETED)
+                self._take_done()
             kind, complaint = self._next(number)
             self.counts[kind] += 1
             task = asyncio.create_task(self._post(client, kind, complaint, number))
             self._posting.add(task)
             number += 1
             await asyncio.sleep(max(0.0, start + number * self._every_s - time.monotonic()))
+
+    def _take_done(self) -> None:
+        """Forget what is done; an error in it is one of ours and ends the run."""
+        done = {task for task in self._posting if task.done()}
+        self._posting -= done
+        for task in done:
+            task.result()
 
     def _next(self, number: int) -> tuple[str, dict[str, Any]]:
         rng, key = self._rng, f"{self._seed}-{number}"

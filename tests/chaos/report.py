@@ -112,7 +112,7 @@ follow-ups by telephone, {counts["wrong"]:,} wrong ones (all refused), {result.c
 | {result.number(LOST)} | {result.number(DOUBLED)} | {result.number(MISSED)} | {others} | {result.told_early()} |
 
 Compared is what was acknowledged (answers of the intake, commands that Kafka took) with what came out (topics, event
-store, messages in customers' hands), by the rules of `amends verify`. What is told before its time was told by a process
+store, messages in customers' hands), by the rules of `amends verify`. What is told before its time comes of a process
 whose clock was ahead.
 
 Resuming counts from healing until every complaint sent before has its ticket and one sent after has its own; 0.3 s of

@@ -27,6 +27,8 @@ from tests.chaos.surroundings import Clocks, Connections, Disks
 
 TEXTS = yaml.safe_load((Path(__file__).parents[2] / "services" / "cli" / "demo_texts.yaml").read_text())
 READY_S_MAX = 120.0
+POSTS_MAX = 50
+"""Under way at a time: a client that posts ever more while nothing answers spends its time on its own queue."""
 
 
 class System:
@@ -162,11 +164,13 @@ async def post(system: System, client: httpx.AsyncClient, complaint: dict[str, A
 async def feed(system: System, made: list[dict[str, Any]], *, per_s: float) -> dict[str, str]:
     """Post all, each until it is accepted; complaint ids by key."""
     accepted: dict[str, str] = {}
+    turn = asyncio.Semaphore(POSTS_MAX)
     async with httpx.AsyncClient(timeout=10) as client:
 
         async def accept(complaint: dict[str, Any], due: float) -> None:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            answer = await post(system, client, complaint)
+            async with turn:
+                answer = await post(system, client, complaint)
             assert answer.status_code == 202, answer.text
             accepted[complaint["key"]] = answer.json()["complaint_id"]
 
