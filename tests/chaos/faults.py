@@ -249,6 +249,7 @@ async def _amends(system: System, *arguments: str) -> str:
         stdout=subprocess.PIPE,
         check=True,
         text=True,
+        timeout=60,
     )
     return done.stdout
 

@@ -192,8 +192,9 @@ def test_a_killed_supervisor_leaves_nothing_behind(amends: Path) -> None:
 
 def test_a_service_gets_more_processes_and_fewer_while_it_runs(amends: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scaled up, new processes are ready and known; scaled down, they are gone; the parts live on untouched."""
-    page = property(lambda _: (sys.executable, "-c", READY_PAGE))
-    monkeypatch.setattr(programs.Program, "command", page)
+    page = amends / "ready.py"
+    page.write_text(READY_PAGE)
+    monkeypatch.setattr(programs.Program, "command", property(lambda _: (sys.executable, str(page))))
     before = pids(amends)
     running.scale(amends, {"router": 3}, say=lambda _: None)
     assert {line.name for line in running.status(amends) if line.ready} == {*before, "router", "router-2", "router-3"}
