@@ -96,12 +96,12 @@ def test_the_wall_clock_of_one_process_jumps_and_comes_back(tmp_path):
             assert abs(monotonic - time.monotonic()) < 1
             return told - time.time()
 
-        seen = []
-        for set_s in (0, 30, -5, 0):
+        for set_s in (30, -5, 0):
             clocks.set("router", set_s)
-            seen.append(ahead_s())
+            until = time.monotonic() + 10
+            while abs(ahead_s() - set_s) > 0.5:
+                assert time.monotonic() < until, f"the clock does not go {set_s} s ahead"
         process.stdin.close()
-    assert seen == pytest.approx([0, 30, -5, 0], abs=0.5)
 
 
 def test_a_schedule_has_every_kind_about_as_often():
