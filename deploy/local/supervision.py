@@ -109,13 +109,21 @@ class Supervisor:
             self.start_process(program.name)
 
     def remove(self, names: Iterable[str]) -> None:
-        """Stop services for good, all at once."""
+        """Stop services for good, all at once.
+
+        Raises:
+            PartUnavailableError: One does not end.
+        """
         removed = list(names)
         for name in removed:
             (self._programs / f"{name}.conf").unlink()
             self._remote().stopProcessGroup(name, False)
+        deadline = time.monotonic() + _STOP_S_MAX
+        while ending := self.pids().keys() & removed:
+            if time.monotonic() > deadline:
+                raise PartUnavailableError(f"{', '.join(sorted(ending))} did not end in {_STOP_S_MAX:.0f} s.")
+            time.sleep(0.05)
         for name in removed:
-            self._remote().stopProcessGroup(name)
             self._remote().removeProcessGroup(name)
         self._remote().reloadConfig()
 

@@ -26,7 +26,8 @@ from deploy.local.supervision import marked_processes
 
 StartStack = Callable[..., Stack]
 READY_PAGE = """
-import http.server, os
+import http.server, os, signal, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), os._exit(0)))
 class Ready(http.server.BaseHTTPRequestHandler):
     def do_GET(self): self.send_response(200); self.end_headers()
 http.server.HTTPServer(("127.0.0.1", int(os.environ["AMENDS_HTTP_PORT"])), Ready).serve_forever()
