@@ -79,7 +79,7 @@ async def take_snapshot(where: dict[str, Any]) -> Snapshot:
     letters = await read_letters(settings, [t.dead_letters for t in TOPICS.values()])
     snapshot.dead_letters = [(letter.id, letter.summary()["reason"]) for letter in letters if not letter.was_replayed]
     snapshot.set_aside = {
-        dict(letter.original.headers).get("ce_id", b"").decode("ascii", "replace") for letter in letters
+        (dict(letter.original.headers).get("ce_id") or b"").decode("ascii", "replace") for letter in letters
     }
     database = connect(where["mongo"], database=os.environ.get("AMENDS_MONGO_DATABASE", "amends"))
     async for event in database["ticket_events"].find({}, {"_id": 1, "event_id": 1}):
