@@ -104,6 +104,16 @@ class Arrived:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A receipt that a provider need not send again: we took it."""
+
+    notification_id: str
+    channel: str
+    arrived: bool
+    at: datetime
+
+
 @dataclass(slots=True)
 class History:
     """One run."""
@@ -111,6 +121,7 @@ class History:
     records: list[Recorded] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     arrived: list[Arrived] = field(default_factory=list)
+    acknowledged: list[Acknowledged] = field(default_factory=list)
     documents: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Collections as they are at the end."""
     sla_policy: dict[str, Any] = field(default_factory=dict)

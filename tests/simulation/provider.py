@@ -22,7 +22,7 @@ from services.notifier.gateway import (
     Taken,
     Unsure,
 )
-from tests.simulation.history import Arrived
+from tests.simulation.history import Acknowledged, Arrived
 from tests.simulation.loop import Process, VirtualLoop, current
 from tests.simulation.network import Way
 
@@ -50,6 +50,7 @@ class Provider:
 
     Attributes:
         arrived: What customers received, in order.
+        acknowledged: Receipts that need not be sent again, in order.
         whims: What becomes of the messages to come, each used up by one.
     """
 
@@ -57,6 +58,7 @@ class Provider:
         self.channel = channel
         self.way = way
         self.arrived: list[Arrived] = []
+        self.acknowledged: list[Acknowledged] = []
         self.whims: list[Whim] = []
         self._loop = loop
         self._receipts = receipts
@@ -95,7 +97,9 @@ class Provider:
             )
         if self._receipts and whim is not Whim.LOSES_RECEIPT:
             for _ in range(2 if whim is Whim.DOUBLES_RECEIPT else 1):
-                self._loop.later(self.way.chance.uniform(0.0, 1.5), self._tell, Receipt(number, arrives))
+                self._loop.later(
+                    self.way.chance.uniform(0.0, 1.5), self._tell, Receipt(number, arrives), envelope.notification_id
+                )
         return Taken((number,))
 
     def find(self, notification_id: UUID) -> Taken | NotTaken:
@@ -103,17 +107,25 @@ class Provider:
         number = self._taken.get(notification_id)
         return Taken((number,)) if number else NotTaken()
 
-    def _tell(self, receipt: Receipt) -> None:
+    def _tell(self, receipt: Receipt, about: UUID) -> None:
         """Tell one of those who are connected, until somebody has it."""
         answered: list[bool] = []
+
+        def answer(taken: bool) -> None:
+            answered.append(taken)
+            if taken:
+                self.acknowledged.append(
+                    Acknowledged(str(about), str(self.channel), receipt.arrived, datetime.now(UTC))
+                )
+
         awake = [a for a in self._accounts if not a.process.frozen]
         if awake and not self.way.away:
             account = self.way.chance.choice(awake)
-            account.process.call(account.on_receipt, receipt, answered.append)
+            account.process.call(account.on_receipt, receipt, answer)
 
         def look() -> None:
             if not any(answered):
-                self._tell(receipt)
+                self._tell(receipt, about)
 
         self._loop.later(RECEIPT_AGAIN_S, look)
 

@@ -122,8 +122,10 @@ def scenario(seed: int) -> Scenario:
 
 def _complaints(chance: random.Random) -> Iterator[Sent]:
     made: list[Sent] = []
+    # Now and then all at once, so that one batch waits while another is handled.
+    begin_s, end_s = (5.0, 5.2) if chance.random() < 0.25 else (0.0, SAFETY_S * 0.7)
     for number in range(chance.randint(2, 7)):
-        at_s = chance.uniform(0.0, SAFETY_S * 0.7)
+        at_s = chance.uniform(begin_s, end_s)
         kind = chance.random()
         if made and kind < 0.35:
             # The same matter again: by the same or another channel, at once or later.
@@ -158,15 +160,18 @@ def _body(chance: random.Random, number: int) -> dict[str, Any]:
 
 
 def _faults(chance: random.Random, made: Scenario) -> Iterator[Fault]:
-    kinds: list[str] = chance.sample(["process", "away", "mishap", "whim", "redis", "poison"], chance.randint(1, 4))
+    kinds: list[str] = chance.sample(
+        ["process", "away", "both", "mishap", "whim", "redis", "poison"], chance.randint(1, 4)
+    )
     for _ in range(chance.choice((1, 2, 3, 5, 8, 13))):
         kind, at_s = chance.choice(kinds), chance.uniform(0.0, SAFETY_S)
         if kind == "process":
-            what, place = chance.choice(("kill", "kill", "kill", "stop", "freeze")), chance.choice(made.places)
-            if what == "kill":
-                yield Fault(at_s, what, place, number=1 + int(chance.expovariate(1 / 60)))
-            else:
-                yield Fault(at_s, what, place, for_s=chance.choice((0.3, 2.0, 5.0, 8.0)) if what == "freeze" else 0.0)
+            yield _process(chance, made, _at_work(chance, made, at_s))
+        elif kind == "both":
+            # Somebody dies or is stopped while all wait for a part.
+            away_s = chance.choice((3.0, 5.0))
+            yield Fault(at_s, "away", chance.choice(("broker", "database", "database")), for_s=away_s)
+            yield _process(chance, made, min(at_s + chance.uniform(0.0, away_s), SAFETY_S))
         elif kind == "away":
             yield Fault(at_s, "away", chance.choice(_WAYS), for_s=chance.choice((0.05, 0.5, 3.0, 8.0)))
         elif kind == "mishap":
@@ -180,6 +185,20 @@ def _faults(chance: random.Random, made: Scenario) -> Iterator[Fault]:
         else:
             topic = chance.choice(("complaint-submitted", "ticket-command", "ticket-event", "sla-event"))
             yield Fault(at_s, "poison", topic, number=chance.randrange(len(POISON)))
+
+
+def _process(chance: random.Random, made: Scenario, at_s: float) -> Fault:
+    what, place = chance.choice(("kill", "kill", "kill", "stop", "freeze")), chance.choice(made.places)
+    if what == "kill":
+        return Fault(at_s, what, place, number=1 + int(chance.expovariate(1 / 60)))
+    return Fault(at_s, what, place, for_s=chance.choice((0.3, 2.0, 5.0, 8.0)) if what == "freeze" else 0.0)
+
+
+def _at_work(chance: random.Random, made: Scenario, at_s: float) -> float:
+    """Mostly a time at which there is something to do: shortly after a complaint."""
+    if chance.random() < 0.4:
+        return at_s
+    return min(chance.choice(made.sent).at_s + chance.expovariate(1 / 0.2), SAFETY_S)
 
 
 POISON: Final[tuple[tuple[list[tuple[str, bytes]], bytes | None], ...]] = (

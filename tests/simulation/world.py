@@ -166,6 +166,7 @@ class World:
             ],
             answers=self.answers,
             arrived=sorted((a for p in self.providers.values() for a in p.arrived), key=lambda a: a.at),
+            acknowledged=[a for p in self.providers.values() for a in p.acknowledged],
             documents=self.store.snapshot(),
             sla_policy=sla_policy_document(),
             began_at=began_at,

@@ -48,6 +48,7 @@ def check(reading: Reading) -> Iterator[Violation]:
     yield from _customers(reading)
     yield from _owed(reading)
     yield from _outcomes(reading)
+    yield from _receipts(reading)
 
 
 def _same_id_same_content(reading: Reading) -> Iterator[Violation]:
@@ -197,6 +198,21 @@ def _outcomes(reading: Reading) -> Iterator[Violation]:
                 yield Violation(2, note, f"{words}, and the customer does not have it")
             if record.verb == "suppressed":
                 yield from _suppressed(record, documents.get(note), reachable)
+
+
+def _receipts(reading: Reading) -> Iterator[Violation]:
+    """A provider that sends receipts is waited for, and what it said of a message is not forgotten."""
+    took = {(a.notification_id, a.channel): a for a in reading.history.acknowledged if a.arrived}
+    for note, told in reading.notified.items():
+        ended = {r.payload["channel"] for r in told if r.verb in {"delivered", "failed"}}
+        for record in told:
+            said = record.payload
+            if record.verb == "sent" and said["channel"] == "sms" and "sms" not in ended:
+                yield Violation(2, note, "is sent by sms, and nothing tells whether it arrived")
+            if record.verb == "failed" and said["why"] == "no_receipt":
+                receipt = took.get((note, said["channel"]))
+                if receipt is not None and receipt.at < datetime.fromisoformat(said["at"]):
+                    yield Violation(2, note, f"has failed by {said['channel']} after its receipt was taken: no_receipt")
 
 
 def _may_be_lost(reading: Reading, record: Recorded, told: list[Recorded]) -> bool:

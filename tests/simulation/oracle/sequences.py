@@ -24,6 +24,8 @@ DAMM = (
 """H. M. Damm's quasigroup of order ten: any wrong digit and any swap of neighbours leaves a remainder."""
 OF_STORE = {"_id", "type", "then"}
 """What a document of the store has beside its event."""
+SETTLED = {"resolved", "closed", "withdrawn"}
+"""States in which nobody works on a ticket."""
 CHINA = ZoneInfo("Asia/Shanghai")
 
 
@@ -46,6 +48,7 @@ def check(reading: Reading) -> Iterator[Violation]:
     yield from _keys(reading)
     yield from _projection(reading)
     yield from _numbers(reading)
+    yield from _capacity(reading)
 
 
 def _as_stored(record: Recorded, document: Payload | None) -> Iterator[Violation]:
@@ -105,6 +108,15 @@ def _projection(reading: Reading) -> Iterator[Violation]:
         for name, wanted in _made(stored).items():
             if document.get(name) != wanted:
                 yield Violation(3, ticket, f"`tickets` shows {name} {document.get(name)!r}, its events make {wanted!r}")
+
+
+def _capacity(reading: Reading) -> Iterator[Violation]:
+    """Who works on a ticket has a place for it, and for no other in the same one."""
+    held = {(d["ticket_id"], d["person"]) for d in reading.history.documents.get("reservations", ())}
+    for ticket, stored in reading.stored.items():
+        made = _made(stored)
+        if made["state"] not in SETTLED and made["person"] is not None and (ticket, made["person"]) not in held:
+            yield Violation(3, ticket, f"is with {made['person']}, who has no place for it")
 
 
 def _made(stored: dict[int, Payload]) -> Payload:

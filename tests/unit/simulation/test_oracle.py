@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.simulation.history import Answer, Recorded
+from tests.simulation.history import Acknowledged, Answer, Recorded
 from tests.simulation.oracle import timeline, violations
 from tests.unit.simulation.told import COMPLAINT, KEY, TICKET, ZERO, Telling, name, right, time
 
@@ -179,6 +179,18 @@ def nothing_came_of_it(told: Telling) -> None:
     told.history.arrived.pop()
 
 
+def never_acknowledged(told: Telling) -> None:
+    without(told, topic="notification-event", verb="delivered")
+
+
+def receipt_forgotten(told: Telling) -> None:
+    said = record(told, "notification-event", "sent").payload
+    at = ZERO + timedelta(seconds=92)
+    told.history.acknowledged.append(Acknowledged(said["notification_id"], "sms", arrived=True, at=at))
+    failed = said | {"event_id": name("failed"), "at": time(95), "why": "no_receipt"}
+    told.put("notification-event", 95, "notification.failed", (name("failed"), TICKET), failed)
+
+
 def no_apology(told: Telling) -> None:
     told.history.records = [r for r in told.history.records if r.payload.get("moment") != "breached_apology"]
     told.history.arrived.pop(1)
@@ -227,6 +239,12 @@ def old_projection(told: Telling) -> None:
 
 def wrong_projection(told: Telling) -> None:
     told.history.documents["tickets"][0]["severity"] = 4
+
+
+def no_place(told: Telling) -> None:
+    told.accept(100, OTHER, key="k-2", text="u", waybills=["SF200"])
+    told.notify(101, told.open(100, OTHER, number="2611-000021", waybills=["SF200"]), "received", name("o"))
+    told.history.documents["reservations"].pop()
 
 
 def wrong_check_digit(told: Telling) -> None:
@@ -343,6 +361,8 @@ WRONGS: dict[Callable[[Telling], None], tuple[int, str]] = {
     not_confirmed: (2, "0 notifications of resolved"),
     sent_and_not_there: (2, "does not have it"),
     nothing_came_of_it: (2, "nothing came of it"),
+    never_acknowledged: (2, "nothing tells whether"),
+    receipt_forgotten: (2, "after its receipt was taken"),
     no_apology: (2, "0 apologies"),
     done_twice: (2, "gave 2 events answered"),
     gap_in_the_store: (3, "the event store holds the numbers"),
@@ -353,6 +373,7 @@ WRONGS: dict[Callable[[Telling], None], tuple[int, str]] = {
     other_partition: (3, "several keys or partitions"),
     old_projection: (3, "shows version 4"),
     wrong_projection: (3, "shows severity 4"),
+    no_place: (3, "who has no place"),
     wrong_check_digit: (3, "check digit"),
     after_the_end: (3, "on a ticket that is withdrawn"),
     missing_warning: (4, "warned 0.5 at 2026-11-23T02:00:30.000+00:00 ought to stand"),

@@ -65,7 +65,10 @@ class Telling:
             ended_at=ZERO + timedelta(seconds=300),
             able=[(ZERO, ZERO + timedelta(seconds=300))],
             sla_policy=copy.deepcopy(POLICY),
-            documents={"ticket_events": [], "tickets": [], "notifications": [], "deadlines": [], "clocks": []},
+            documents={
+                name: []
+                for name in ("ticket_events", "tickets", "reservations", "notifications", "deadlines", "clocks")
+            },
             personal=["+8613800138000", "13800138000", "王小明"],
         )
         self.sequences: dict[str, int] = {}
@@ -167,6 +170,8 @@ class Telling:
         shown = {"_id": ticket, "version": 3, "state": "investigating", "number": number, "severity": severity}
         shown |= {"department": "centre", "unit": "NET-1", "person": "p-1", "repeats": 0, "complaints": [complaint]}
         self.history.documents["tickets"].append(shown)
+        place = {"_id": f"p-1:{self.sequences[ticket]}", "ticket_id": ticket, "person": "p-1"}
+        self.history.documents["reservations"].append(place)
         return ticket
 
     def show(self, ticket: str, **changes: Any) -> None:
