@@ -28,6 +28,7 @@ class Process:
         name: Unique among all that ever lived, e.g. `router-1#3`.
         steps: Callbacks that have run.
         dies_at: The step before which it dies; None: it lives on.
+        freezes_at: The step before which it freezes.
         dead: It runs nothing any more.
         frozen: It runs nothing for now; what comes meanwhile waits.
     """
@@ -36,6 +37,7 @@ class Process:
         self.name = name
         self.steps = 0
         self.dies_at: int | None = None
+        self.freezes_at: int | None = None
         self.dead = False
         self.frozen = False
         self.on_death: list[Callable[[], None]] = []
@@ -88,6 +90,10 @@ class Process:
         self.steps += 1
         if self.steps == self.dies_at:
             self.kill()
+            return False
+        if self.steps == self.freezes_at:
+            self._held.append(handle)
+            self.freeze()
             return False
         return True
 

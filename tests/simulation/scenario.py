@@ -67,8 +67,8 @@ class Asked:
 class Fault:
     """One thing that goes wrong.
 
-    `what` is `kill`, `stop`, `freeze` (a process: `where` is its place, `number` the steps until it dies, `for_s` how
-    long it stands still), `away` (a way), `flush` (Redis), `poison` (`where` is the topic), a `Mishap` (`where` is a
+    `what` is `kill`, `stop`, `freeze` (a process: `where` is its place, `number` the steps until then, `for_s` how long
+    it stands still), `away` (a way), `flush` (Redis), `poison` (`where` is the topic), a `Mishap` (`where` is a
     way, `number` the requests before it) or a `Whim` (`where` is a provider).
     """
 
@@ -79,7 +79,7 @@ class Fault:
     for_s: float = 0.0
 
     def __str__(self) -> str:
-        detail = f" for {self.for_s:.2f} s" if self.for_s else f" after {self.number}" if self.number else ""
+        detail = (f" after {self.number}" if self.number else "") + (f" for {self.for_s:.2f} s" if self.for_s else "")
         return f"{self.at_s:6.2f} s  {self.what} {self.where}{detail}"
 
 
@@ -189,9 +189,10 @@ def _faults(chance: random.Random, made: Scenario) -> Iterator[Fault]:
 
 def _process(chance: random.Random, made: Scenario, at_s: float) -> Fault:
     what, place = chance.choice(("kill", "kill", "kill", "stop", "freeze")), chance.choice(made.places)
-    if what == "kill":
-        return Fault(at_s, what, place, number=1 + int(chance.expovariate(1 / 60)))
-    return Fault(at_s, what, place, for_s=chance.choice((0.3, 2.0, 5.0, 8.0)) if what == "freeze" else 0.0)
+    if what == "stop":
+        return Fault(at_s, what, place)
+    for_s = chance.choice((0.3, 2.0, 8.0, 8.0)) if what == "freeze" else 0.0
+    return Fault(at_s, what, place, number=1 + int(chance.expovariate(1 / 60)), for_s=for_s)
 
 
 def _at_work(chance: random.Random, made: Scenario, at_s: float) -> float:

@@ -67,7 +67,7 @@ from tests.simulation.scenario import POISON, SAFETY_S, Asked, Fault, Scenario, 
 
 LIVENESS_S: Final = 150.0
 """After everything has healed, whatever was accepted comes to its end within so long."""
-TIMING: Final = Timing(window_s=6.0, tick_s=1.0, swept_after_s=1.5, lease_s=3.0, followed_s=6.0, gather_s=0.05)
+TIMING: Final = Timing(window_s=60.0, tick_s=1.0, swept_after_s=1.5, lease_s=3.0, followed_s=6.0, gather_s=0.05)
 """Coarser than in production, because every look at the database costs a simulation its time."""
 LATE_S_MAX: Final = 6.0
 """What `TIMING` allows for: sweep after 1.5 s, a tick of 1 s, a lease of 3 s at the worst."""
@@ -418,8 +418,8 @@ class World:
         elif fault.what == "stop" and place.stop is not None:
             process.call(place.stop.set)
         elif fault.what == "freeze":
-            process.freeze()
-            self.loop.later(fault.for_s, process.thaw)
+            process.freezes_at = process.steps + fault.number
+            process.on_freeze.append(partial(self.loop.later, fault.for_s, process.thaw))
 
     def _heal(self) -> None:
         for way in self.ways.values():
@@ -428,7 +428,7 @@ class World:
             provider.whims.clear()
         for place in self.places:
             if place.process is not None:
-                place.process.dies_at = None
+                place.process.dies_at = place.process.freezes_at = None
                 place.process.thaw()
 
 
