@@ -78,6 +78,15 @@ def test_acknowledge_stops_on_the_receipt(story: Any) -> None:
     assert story.delivered(4) == []
 
 
+def test_a_receipt_that_stopped_a_clock_changes_nothing_when_it_comes_again(story: Any) -> None:
+    """Also to a worker that has not read everything yet: what does not change is told again, and must be."""
+    story.opening().delivered(3)
+    for caught_up in (True, False):
+        again = advance(story.sla, story.delivery(3), policies=story.policies, now=minute(9), caught_up=caught_up)
+        assert again.sla is story.sla
+        assert again.facts == ()
+
+
 def test_steps_come_in_order_and_each_once(story: Any) -> None:
     """Half, four fifths, breach, then one and a half, two and three times the target."""
     story.opening()
