@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from aiokafka.errors import KafkaConnectionError, KafkaError, RequestTimedOutError
+from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError, RequestTimedOutError
 
 from services.runtime.ledger import Ledger, Place
 from tests.simulation.loop import WORLD, Process, VirtualLoop, current
@@ -337,8 +337,9 @@ class Application:
 class Producer:
     """In the shape of `aiokafka.AIOKafkaProducer`, as far as it is used. One that lost a batch takes no more."""
 
-    def __init__(self, broker: Broker, **_options: Any) -> None:
+    def __init__(self, broker: Broker, *, max_request_size: int, **_options: Any) -> None:
         self._broker = broker
+        self._bytes_max = max_request_size
         self._sender = self.client = self
         self._failed = False
         self._last: dict[tuple[str, int], float] = {}
@@ -366,7 +367,13 @@ class Producer:
         headers: Sequence[tuple[str, bytes]],
         partition: int,
     ) -> "asyncio.Future[None]":
-        """One record."""
+        """One record.
+
+        Raises:
+            MessageSizeTooLargeError: it is larger than a request may be.
+        """
+        if len(key or b"") + len(value or b"") >= self._bytes_max:
+            raise MessageSizeTooLargeError
         return self._deliver(topic, partition, [(key, value, list(headers))])
 
     def create_batch(self) -> "Batch":

@@ -71,6 +71,46 @@ async def eventually(holds: Callable[[], Any], *, limit_s: float = 60.0, what: s
         await asyncio.sleep(0.05)
 
 
+class Member:
+    """A consumption that takes part, and its ways to end."""
+
+    def __init__(self, consumption: Consumption) -> None:
+        self.consumption = consumption
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """What it owns."""
+        return self.consumption.ownership.partitions
+
+    async def assigned(self, partitions: int = 1) -> None:
+        """Return when it owns at least so many."""
+        await eventually(lambda: len(self.partitions) >= partitions, what="an assignment")
+
+    async def stop(self) -> None:
+        """Gracefully."""
+        await self.consumption.stop()
+
+    async def die(self) -> None:
+        """What others see of `kill -9`: nothing more is done or committed, and nobody says goodbye."""
+        for task in self.consumption._tasks:
+            task.cancel()
+        self.consumption._ledger.committable = dict  # type: ignore[method-assign]
+        self._coordinator._maybe_leave_group = _nothing
+        await self.consumption._app.stop()  # type: ignore[union-attr]
+
+    async def fall_behind(self) -> None:
+        """What the group sees of one that stood still: it speaks for a generation that is over."""
+        self._coordinator.generation -= 1
+
+    @property
+    def _coordinator(self) -> Any:
+        return self.consumption._app._reader._thread._ensure_consumer()._coordinator  # type: ignore[union-attr]
+
+
+async def _nothing() -> None:
+    """In the place of a farewell."""
+
+
 class Bench:
     """Topics and groups of one test on a broker."""
 
@@ -159,18 +199,23 @@ class Bench:
             **given,
         )
 
+    async def join(self, topics: Sequence[Topic], handler: BatchHandler, **given: Any) -> "Member":
+        """Ours, started; partitions come some seconds later."""
+        consumption = self.consumption(topics, handler, **given)
+        await consumption.start()
+        return Member(consumption)
+
     @asynccontextmanager
     async def consuming(
         self, topics: Sequence[Topic], handler: BatchHandler, **given: Any
     ) -> AsyncIterator[Consumption]:
         """Ours, running and assigned."""
-        consumption = self.consumption(topics, handler, **given)
-        await consumption.start()
+        member = await self.join(topics, handler, **given)
         try:
-            await eventually(lambda: consumption.ownership.partitions, what="an assignment")
-            yield consumption
+            await member.assigned()
+            yield member.consumption
         finally:
-            await consumption.stop()
+            await member.stop()
 
     @asynccontextmanager
     async def plain_faust(

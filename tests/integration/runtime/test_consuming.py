@@ -5,42 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from aiokafka import AIOKafkaProducer
 
 from schemas.codec import encode
 from schemas.message import Message
-from services.runtime import consuming
-from services.runtime.consuming import Received, Refusal, by_key
+from services.runtime.consuming import Received, Refusal
 from services.runtime.dead_letters import reasons
 from services.runtime.topics import create_topics_async
 from tests.integration.runtime.probing import PARTITIONS, Bench, Log, Probe, eventually, probe_topic, probes
-
-
-async def test_everything_is_handled_once_and_committed_by_a_graceful_stop(bench: Bench) -> None:
-    """Stopping commits what was handled, so a second process is given nothing again."""
-    topic, first, second = await bench.topic(), Log(), Log()
-    await bench.publish(topic, probes(1500))
-    async with bench.consuming([topic], first):
-        await eventually(lambda: len(first.received) == 1500)
-    assert sorted(first.numbers) == list(range(1500))
-    assert max(first.batches) <= 500
-    assert await bench.committed(bench.group()) == 1500
-    await bench.publish(topic, probes(1, start=1500))
-    async with bench.consuming([topic], second):
-        await eventually(lambda: second.received)
-    assert second.numbers == [1500]
-
-
-async def test_messages_of_one_key_arrive_in_order(bench: Bench) -> None:
-    """Whatever the batches, the numbers of each key only grow."""
-    topic, log = await bench.topic(), Log()
-    async with bench.consuming([topic], log, batch_max=7):
-        await bench.publish(topic, probes(600))
-        await eventually(lambda: len(log.received) == 600)
-    for received in by_key(log.received).values():
-        numbers = [r.message.number for r in received if isinstance(r.message, Probe)]
-        assert numbers == sorted(numbers)
 
 
 async def test_a_topic_that_the_broker_dates_is_dated_by_the_broker(bench: Bench) -> None:
@@ -89,20 +61,6 @@ async def test_a_poison_message_goes_to_the_dead_letters_and_its_neighbours_are_
     assert await bench.committed(bench.group()) == 100
 
 
-async def test_a_refused_message_goes_to_the_dead_letters_with_the_handlers_reason(bench: Bench) -> None:
-    """A refusal costs the batch nothing."""
-    topic = await bench.topic()
-
-    async def handler(batch: Sequence[Received[Message]]) -> Sequence[Refusal]:
-        return [Refusal(r, "the ticket is closed") for r in batch if r.message.routing_key == "key-1"]
-
-    await bench.publish(topic, probes(16))
-    async with bench.consuming([topic], handler) as consumption:
-        await eventually(lambda: consumption.finished == 16)
-    letters = await bench.records(topic.dead_letters)
-    assert [reasons(letter.headers)["reason"] for letter in letters] == ["the ticket is closed"] * 2
-
-
 async def test_bytes_that_are_no_message_are_dead_lettered_without_reaching_the_handler(bench: Bench) -> None:
     """The broken record's headers and bytes are kept, its neighbours go through."""
     topic, log = await bench.topic(), Log()
@@ -143,87 +101,6 @@ async def test_while_a_part_is_away_nothing_is_committed_memory_is_bounded_and_a
         await eventually(lambda: len(log.received) == 6000)
         assert "consuming" not in bench.readiness.reasons
     assert sorted(log.numbers) == list(range(6000))
-
-
-async def test_a_partition_is_caught_up_when_all_that_was_there_at_assignment_is_handled(bench: Bench) -> None:
-    """Over all topics, and not before the handler has returned."""
-    one, two = await bench.topic("one"), await bench.topic("two")
-    await bench.publish(one, probes(20))
-    gate, log = asyncio.Event(), Log()
-
-    async def handler(batch: Sequence[Received[Message]]) -> Sequence[Refusal]:
-        await gate.wait()
-        return await log(batch)
-
-    async with bench.consuming([one, two], handler) as consumption:
-        ownership = consumption.ownership
-        assert ownership.partitions == frozenset(range(PARTITIONS))
-        await eventually(lambda: consumption._pending or not consumption._idle.is_set())
-        assert not any(ownership.caught_up(p) for p in range(PARTITIONS))
-        gate.set()
-        await eventually(lambda: all(ownership.caught_up(p) for p in range(PARTITIONS)))
-        assert len(log.received) == 20
-        assert not ownership.caught_up(PARTITIONS)
-
-
-async def test_a_rebalance_in_the_middle_of_a_batch_loses_nothing_and_waits_for_the_batch(bench: Bench) -> None:
-    """A second member joins while the first works: the running batch is committed, not done again."""
-    topic, started, gate = await bench.topic(), asyncio.Event(), asyncio.Event()
-    first, second = Log(), Log()
-
-    async def slow(batch: Sequence[Received[Message]]) -> Sequence[Refusal]:
-        started.set()
-        await gate.wait()
-        return await first(batch)
-
-    await bench.publish(topic, probes(100))
-    async with bench.consuming([topic], slow) as one:
-        changes: list[frozenset[int]] = []
-        one.ownership.on_change(lambda: changes.append(one.ownership.partitions))
-        await started.wait()
-        joining = bench.consumption([topic], second)
-        starting = asyncio.create_task(joining.start())
-        await eventually(lambda: one._paused, what="the rebalance")
-        gate.set()
-        await starting
-        await eventually(lambda: joining.ownership.partitions and one.ownership.partitions)
-        assert one.ownership.partitions | joining.ownership.partitions == frozenset(range(PARTITIONS))
-        assert not one.ownership.partitions & joining.ownership.partitions
-        assert frozenset() in changes
-        await bench.publish(topic, probes(50, start=100))
-        await eventually(lambda: len(first.received) + len(second.received) >= 150)
-        await joining.stop()
-        await eventually(lambda: one.ownership.partitions == frozenset(range(PARTITIONS)))
-    assert sorted(first.numbers + second.numbers) == list(range(150))
-
-
-async def test_what_a_batch_of_a_former_generation_finished_is_not_committed(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A batch that outlasts the rebalance may have a new owner, so it is handled again."""
-    monkeypatch.setattr(consuming, "_DRAIN_S_MAX", 0.1)
-    topic, started, gate, log = await bench.topic(), asyncio.Event(), asyncio.Event(), Log()
-    attempts = 0
-
-    async def slow(batch: Sequence[Received[Message]]) -> Sequence[Refusal]:
-        nonlocal attempts
-        attempts += 1
-        started.set()
-        await gate.wait()
-        return await log(batch)
-
-    await bench.publish(topic, probes(40))
-    async with bench.consuming([topic], slow) as one:
-        await started.wait()
-        generation = one.ownership.generation
-        async with bench.consuming([topic], log):
-            await eventually(lambda: one.ownership.partitions and one.ownership.generation > generation)
-            assert attempts == 1
-            assert one.finished == 0
-            gate.set()
-            await eventually(lambda: one.finished and set(log.numbers) == set(range(40)))
-    assert len(log.numbers) > 40
-    assert await bench.committed(bench.group()) == 40
 
 
 async def test_a_static_member_comes_back_to_its_partitions_without_a_rebalance(bench: Bench) -> None:

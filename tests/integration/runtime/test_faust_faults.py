@@ -299,20 +299,6 @@ async def test_faust_waits_without_limit_for_a_handler_that_hangs(bench: Bench) 
         await eventually(lambda: len(log.received) == 5)
 
 
-async def test_partition_p_of_every_topic_has_one_owner(bench: Bench) -> None:
-    """Faust's round robin splits them when the members do not divide the partitions; by range they stay together."""
-    one, two = await bench.topic("one", partitions=3), await bench.topic("two", partitions=3)
-    log = Log()
-    async with bench.consuming([one, two], log) as first, bench.consuming([one, two], log) as second:
-        await eventually(lambda: len(first.ownership.partitions) + len(second.ownership.partitions) == 3)
-        for consumption in (first, second):
-            places = consumption._ledger.positions
-            await eventually(lambda places=places: places())
-            assert {p.partition for p in places() if p.topic == one.name} == {
-                p.partition for p in places() if p.topic == two.name
-            }
-
-
 async def test_nothing_that_we_do_not_use_runs(bench: Bench) -> None:
     """No sensor on the hot path, no table, no topic of Faust's own, no second producer, and our own settings."""
     topic, log = await bench.topic(), Log()
