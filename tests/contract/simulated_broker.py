@@ -14,6 +14,7 @@ from services.runtime.consuming import BatchHandler
 from services.runtime.ledger import Place
 from services.runtime.metrics import ProducingMetrics
 from services.runtime.producing import Producer
+from tests.contract.virtual_time import in_virtual_time
 from tests.integration.runtime.probing import PARTITIONS, Bench, Member, probe_topic
 from tests.simulation import broker as simulated
 from tests.simulation.loop import Process, VirtualLoop
@@ -30,7 +31,7 @@ def on_each_broker(scenario: Scenario) -> Callable[..., None]:
         if broker == "real":
             asyncio.run(_run(Bench(request.getfixturevalue("kafka"), topic_prefix), scenario))
         else:
-            _simulate(scenario)
+            in_virtual_time(lambda loop: _run(SimulatedBench(loop), scenario))
 
     test.__name__, test.__doc__ = scenario.__name__, scenario.__doc__  # type: ignore[attr-defined]
     return test
@@ -41,21 +42,10 @@ async def _run(bench: Bench, scenario: Scenario) -> None:
     try:
         await scenario(bench)
     finally:
+        for member in bench.members:
+            if not member.ended:
+                await member.stop()
         await bench.producer.stop()
-
-
-def _simulate(scenario: Scenario) -> None:
-    loop = VirtualLoop(_no_clock)
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_until_complete(_run(SimulatedBench(loop), scenario))
-    finally:
-        loop.end()
-        asyncio.set_event_loop(None)
-
-
-def _no_clock(_now: float) -> None:
-    """The wall clock is the real one."""
 
 
 class SimulatedMember(Member):

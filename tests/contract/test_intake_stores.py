@@ -1,6 +1,8 @@
 """The intake's stores: the one in memory and the one on the database keep the same promises."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -18,7 +20,11 @@ from services.intake.published_store import MemoryPublishedStore, RedisPublished
 from services.intake.rejected_store import MemoryRejectedStore, MongoRejectedStore, Rejected, RejectedStore
 from services.runtime import mongo
 from services.runtime.sealing import Keyring
+from tests.contract.virtual_time import in_virtual_time
 from tests.simulation.database import Store
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.network import Way
+from tests.simulation.redis import Redis as SimulatedRedis
 
 NOW = datetime(2026, 11, 22, 2, 0, 0, 123_000, tzinfo=UTC)
 REAL = pytest.param("real", marks=pytest.mark.integration)
@@ -94,25 +100,86 @@ async def test_an_id_may_occur_twice_in_one_call(idempotency: IdempotencyStore) 
     assert set(held) == {claim(1, "one")}
 
 
-@pytest.fixture(params=KINDS)
-async def published(request: pytest.FixtureRequest) -> AsyncIterator[PublishedStore]:
-    """Both."""
-    if request.param == "memory":
-        yield MemoryPublishedStore()
-        return
-    from redis.asyncio import Redis  # noqa: PLC0415
-
-    parts: Stack = request.getfixturevalue("parts")
-    redis = Redis.from_url(parts.addresses.redis, decode_responses=True)
-    yield RedisPublishedStore(redis, prefix=f"{uuid4().hex}:")
-    await redis.aclose()
+Forget = Callable[[], Awaitable[object]]
+OnPublished = Callable[[Callable[[PublishedStore, Forget], Awaitable[None]]], None]
 
 
-async def test_what_was_published_is_known_by_its_content(published: PublishedStore) -> None:
-    """What was not is not."""
-    await published.add([claim(1, "one"), claim(2, "two")])
-    found = await published.get([UUID(int=3), UUID(int=2), UUID(int=1)])
-    assert dict(found) == {UUID(int=1): "one", UUID(int=2): "two"}
+@pytest.fixture(params=DATABASES)
+def on_published(request: pytest.FixtureRequest) -> OnPublished:
+    """Runs a scenario with each of the stores, and the way to wipe it."""
+
+    def run(scenario: Callable[[PublishedStore, Forget], Awaitable[None]]) -> None:
+        async def on_memory() -> None:
+            store = MemoryPublishedStore()
+            await scenario(store, lambda: asyncio.sleep(0, store.forget()))
+
+        async def on_simulated(loop: VirtualLoop) -> None:
+            redis = simulated_redis(loop)
+            store = RedisPublishedStore(redis, now=loop.time)  # type: ignore[arg-type]
+            await scenario(store, lambda: asyncio.sleep(0, redis.flush()))
+
+        async def on_real(url: str) -> None:
+            from redis.asyncio import Redis  # noqa: PLC0415
+
+            async with Redis.from_url(url, decode_responses=True) as redis:
+                await scenario(RedisPublishedStore(redis, prefix=f"{uuid4().hex}:"), redis.flushall)
+
+        if request.param == "memory":
+            asyncio.run(on_memory())
+        elif request.param == "simulated":
+            in_virtual_time(on_simulated)
+        else:
+            asyncio.run(on_real(request.getfixturevalue("parts").addresses.redis))
+
+    return run
+
+
+def simulated_redis(loop: VirtualLoop) -> SimulatedRedis:
+    """An empty one."""
+    return SimulatedRedis(Way(loop, random.Random(1), (0.0002, 0.01), patience_s=0.2))
+
+
+def test_what_was_published_is_known_by_its_content(on_published: OnPublished) -> None:
+    """What was not is not, and what comes later replaces."""
+
+    async def scenario(store: PublishedStore, _forget: Forget) -> None:
+        await store.add([claim(1, "one"), claim(2, "two")])
+        await store.add([claim(2, "other")])
+        found = await store.get([UUID(int=3), UUID(int=2), UUID(int=1)])
+        assert dict(found) == {UUID(int=1): "one", UUID(int=2): "other"}
+
+    on_published(scenario)
+
+
+def test_what_was_wiped_is_not_known(on_published: OnPublished) -> None:
+    """And what is published afterwards is."""
+
+    async def scenario(store: PublishedStore, forget: Forget) -> None:
+        await store.add([claim(1, "one")])
+        await forget()
+        assert dict(await store.get([UUID(int=1)])) == {}
+        await store.add([claim(1, "again")])
+        assert dict(await store.get([UUID(int=1)])) == {UUID(int=1): "again"}
+
+    on_published(scenario)
+
+
+def test_a_simulated_redis_that_is_away_knows_nothing_until_it_is_back() -> None:
+    """It refuses as the real one does, keeps what it had, and gets nothing meanwhile."""
+
+    async def scenario(loop: VirtualLoop) -> None:
+        redis = simulated_redis(loop)
+        store = RedisPublishedStore(redis, now=loop.time)  # type: ignore[arg-type]
+        await store.add([claim(1, "one")])
+        redis.way.depart(5.0)
+        assert dict(await store.get([UUID(int=1)])) == {}
+        asked = redis.way.requests
+        await store.add([claim(2, "two")])
+        assert redis.way.requests == asked
+        await asyncio.sleep(7.5)
+        assert dict(await store.get([UUID(int=1), UUID(int=2)])) == {UUID(int=1): "one"}
+
+    in_virtual_time(scenario)
 
 
 async def test_a_redis_that_is_away_is_as_good_as_one_that_knows_nothing() -> None:

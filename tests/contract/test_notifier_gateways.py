@@ -3,11 +3,14 @@
 import asyncio
 import base64
 import itertools
+import random
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from typing import ClassVar
 from uuid import uuid4
 
 import dkim
@@ -18,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from deploy.local.stack import Stack
-from schemas.codes import Language
+from schemas.codes import DeliveryChannel, Language
 from services.notifier.gateway import (
     Envelope,
     Gateway,
@@ -38,6 +41,10 @@ from services.notifier.smpp_gateway import SmppAccount, SmppGateway, read_receip
 from services.notifier.smtp_gateway import SmtpAccount, SmtpGateway, compose
 from services.notifier.templates import Rendered
 from services.runtime.readiness import Readiness
+from tests.contract.virtual_time import in_virtual_time
+from tests.simulation.loop import Process, VirtualLoop
+from tests.simulation.network import Mishap, Way
+from tests.simulation.provider import Provider, Whim
 
 LETTER = Rendered("received.email.en", "Hello,\n\nWe have it.\n", "We have it (no. 1)", "<p>We have it.</p>")
 _numbers = itertools.count(70_000_000)
@@ -47,18 +54,21 @@ _numbers = itertools.count(70_000_000)
 class Bench:
     """A gateway and the sandbox behind it."""
 
-    gateway: SmppGateway | SmtpGateway
-    http: httpx.AsyncClient
+    gateway: Gateway
     receipts: asyncio.Queue[Receipt]
     address: Callable[[], str]
+    http: httpx.AsyncClient
 
     def envelope(self, text: str = "您好", address: str | None = None) -> Envelope:
         rendered = LETTER if self.channel == "email" else Rendered("t", text)
         return Envelope(uuid4(), address or self.address(), rendered, Language.EN)
 
     async def send(self, envelope: Envelope) -> Outcome:
-        (outcome,) = await self.gateway.send([envelope])
+        (outcome,) = await self.send_all([envelope])
         return outcome
+
+    async def send_all(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
+        return await self.gateway.send(envelopes)
 
     @property
     def channel(self) -> str:
@@ -72,14 +82,17 @@ class Bench:
         found = await self.http.get("/messages", params={"out_id": str(envelope.notification_id)})
         return list(found.json())
 
+    def hear(self, on_receipt: OnReceipt) -> None:
+        self.gateway._on_receipt = on_receipt  # type: ignore[attr-defined]
 
-@pytest.fixture(params=["sms", "email"])
-async def bench(request: pytest.FixtureRequest, stack: Stack) -> AsyncIterator[Bench]:
-    """Each real gateway."""
+
+@asynccontextmanager
+async def real_bench(channel: str, stack: Stack) -> AsyncIterator[Bench]:
+    """A real gateway."""
     receipts: asyncio.Queue[Receipt] = asyncio.Queue()
     lookup = HttpLookup(f"{stack.addresses.sandbox}/messages")
     gateway: SmppGateway | SmtpGateway
-    if request.param == "sms":
+    if channel == "sms":
         host, _, port = stack.addresses.smpp.rpartition(":")
         account = SmppAccount(host=host, port=int(port), system_id=f"c{uuid4().hex[:6]}", patience_s=2)
         gateway = SmppGateway(account, on_receipt=_put_into(receipts), lookup=lookup, readiness=Readiness())
@@ -89,9 +102,84 @@ async def bench(request: pytest.FixtureRequest, stack: Stack) -> AsyncIterator[B
         gateway = SmtpGateway(mail, lookup=lookup, now=lambda: datetime.now(UTC))
     await gateway.start()
     async with httpx.AsyncClient(base_url=stack.addresses.sandbox, timeout=30) as http:
-        yield Bench(gateway, http, receipts, _address(request.param))
+        yield Bench(gateway, receipts, _address(channel), http)
     await gateway.stop()
     await lookup.close()
+
+
+class SimulatedBench(Bench):
+    """The simulation's gateway and provider."""
+
+    WHIMS: ClassVar = {
+        "refuse": Whim.REFUSES,
+        "throttle": Whim.DELAYS,
+        "drop_receipts": Whim.LOSES_RECEIPT,
+        "undeliverable": Whim.FAILS,
+    }
+    MISHAPS: ClassVar = {"hang_up": Mishap.LOST, "take_and_hang_up": Mishap.UNANSWERED}
+
+    def __init__(self, channel: str, loop: VirtualLoop) -> None:
+        way = Way(loop, random.Random(1), (0.01, 0.3), patience_s=2.0)
+        self.provider = Provider(loop, way, DeliveryChannel(channel), receipts=channel == "sms")
+        self.receipts = asyncio.Queue()
+        self.address = _address(channel)
+        self._rules: dict[str, str] = {}
+        Process(loop, "notifier")._context.run(self._connect)
+
+    def _connect(self) -> None:
+        self.gateway = self.provider.connect(_put_into(self.receipts))
+
+    async def send_all(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
+        rules = [self._rules.get(e.address, "accept") for e in envelopes]
+        self.provider.whims = [self.WHIMS.get(rule) for rule in rules]  # type: ignore[misc]
+        for mishap in {self.MISHAPS[rule] for rule in rules if rule in self.MISHAPS}:
+            self.provider.way.expect(mishap, after=0)
+        return await super().send_all(envelopes)
+
+    async def behave(self, mode: str, to: str, **_more: float) -> None:
+        self._rules[to] = mode
+
+    async def received(self, envelope: Envelope) -> list[dict[str, object]]:
+        found = [a for a in self.provider.arrived if a.notification_id == str(envelope.notification_id)]
+        return [{"to": a.address, "text": a.text} for a in found]
+
+    def hear(self, on_receipt: OnReceipt) -> None:
+        self.provider._accounts[0].on_receipt = on_receipt
+
+
+Scenario = Callable[[Bench], Awaitable[None]]
+
+
+def on_each_provider(*channels: str) -> Callable[[Scenario], Callable[..., None]]:
+    """A test that holds of the simulated gateway and of the real ones."""
+
+    def both(scenario: Scenario) -> Callable[..., None]:
+        @pytest.mark.parametrize("channel", channels)
+        @pytest.mark.parametrize("provider", ["simulated", pytest.param("real", marks=pytest.mark.integration)])
+        def test(provider: str, channel: str, request: pytest.FixtureRequest) -> None:
+            async def on_real(stack: Stack) -> None:
+                async with real_bench(channel, stack) as bench:
+                    await scenario(bench)
+
+            async def on_simulated(loop: VirtualLoop) -> None:
+                await scenario(SimulatedBench(channel, loop))
+
+            if provider == "real":
+                asyncio.run(on_real(request.getfixturevalue("stack")))
+            else:
+                in_virtual_time(on_simulated)
+
+        test.__name__, test.__doc__ = scenario.__name__, scenario.__doc__  # type: ignore[attr-defined]
+        return test
+
+    return both
+
+
+@pytest.fixture(params=["sms", "email"])
+async def bench(request: pytest.FixtureRequest, stack: Stack) -> AsyncIterator[Bench]:
+    """Each real gateway."""
+    async with real_bench(request.param, stack) as made:
+        yield made
 
 
 def _put_into(receipts: asyncio.Queue[Receipt]) -> OnReceipt:
@@ -108,6 +196,7 @@ def _address(channel: str) -> Callable[[], str]:
     return lambda: f"p{next(_numbers)}@contract.example"
 
 
+@on_each_provider("sms", "email")
 async def test_a_message_is_taken_and_can_be_asked_for(bench: Bench) -> None:
     """Under our own id, once."""
     envelope = bench.envelope()
@@ -119,6 +208,7 @@ async def test_a_message_is_taken_and_can_be_asked_for(bench: Bench) -> None:
     assert isinstance(await gateway.lookup(envelope.notification_id), Taken)
 
 
+@on_each_provider("sms", "email")
 async def test_an_address_that_does_not_exist_is_refused_for_good(bench: Bench) -> None:
     """ESME_RINVDSTADR, 550."""
     envelope = bench.envelope()
@@ -127,6 +217,7 @@ async def test_an_address_that_does_not_exist_is_refused_for_good(bench: Bench) 
     assert isinstance(await bench.send(bench.envelope()), Taken)
 
 
+@on_each_provider("sms", "email")
 async def test_a_provider_that_is_busy_says_later(bench: Bench) -> None:
     """ESME_RTHROTTLED until our patience ends, 451."""
     envelope = bench.envelope()
@@ -136,6 +227,7 @@ async def test_a_provider_that_is_busy_says_later(bench: Bench) -> None:
     assert isinstance(await bench.send(envelope), Taken)
 
 
+@on_each_provider("sms", "email")
 async def test_a_connection_that_breaks_after_the_message_is_unsure_and_the_next_goes(bench: Bench) -> None:
     """Taken, but nobody said so: asking tells. The gateway connects again by itself."""
     envelope = bench.envelope()
@@ -145,18 +237,32 @@ async def test_a_connection_that_breaks_after_the_message_is_unsure_and_the_next
     assert isinstance(await bench.send(bench.envelope()), Taken)
 
 
+@on_each_provider("sms", "email")
+async def test_a_connection_that_breaks_before_the_message_is_unsure_too(bench: Bench) -> None:
+    """Not taken, but nobody said so: asking tells, and it may be sent again."""
+    envelope = bench.envelope()
+    await bench.behave("hang_up", envelope.address, count=1)
+    assert isinstance(await bench.send(envelope), Unsure)
+    assert isinstance(await bench.gateway.lookup(envelope.notification_id), NotTaken)
+    await bench.behave("accept", envelope.address)
+    assert isinstance(await bench.send(envelope), Taken)
+    assert len(await bench.received(envelope)) == 1
+
+
+@on_each_provider("sms", "email")
 async def test_a_burst_goes_through_the_window(bench: Bench) -> None:
     """More at once than may be unanswered."""
     envelopes = [bench.envelope() for _ in range(200)]
-    assert {type(o) for o in await bench.gateway.send(envelopes)} == {Taken}
+    assert {type(o) for o in await bench.send_all(envelopes)} == {Taken}
 
 
+@on_each_provider("sms", "email")
 async def test_each_message_has_its_own_outcome(bench: Bench) -> None:
     """One that is refused or put off among many holds up none of them."""
     envelopes = [bench.envelope() for _ in range(5)]
     await bench.behave("refuse", envelopes[1].address)
     await bench.behave("throttle", envelopes[3].address)
-    outcomes = await bench.gateway.send(envelopes)
+    outcomes = await bench.send_all(envelopes)
     assert [type(o) for o in outcomes] == [Taken, Refused, Taken, Later, Taken]
     assert [len(await bench.received(e)) for e in envelopes] == [1, 0, 1, 0, 1]
 
@@ -185,7 +291,20 @@ async def test_a_text_arrives_whole(bench: Bench, text: str, parts: int) -> None
     assert all(r.arrived for r in receipts)
 
 
-@pytest.mark.parametrize("bench", ["sms"], indirect=True)
+@on_each_provider("sms")
+async def test_a_receipt_tells_whether_what_was_taken_arrived(bench: Bench) -> None:
+    """By the provider's own id of it."""
+    for mode, arrived in (("accept", True), ("undeliverable", False)):
+        envelope = bench.envelope()
+        await bench.behave(mode, envelope.address)
+        taken = await bench.send(envelope)
+        assert isinstance(taken, Taken)
+        receipt = await asyncio.wait_for(bench.receipts.get(), 60)
+        assert receipt == Receipt(taken.provider_ids[0], arrived=arrived)
+        assert isinstance(await bench.gateway.lookup(envelope.notification_id), Taken)
+
+
+@on_each_provider("sms")
 async def test_a_receipt_that_was_not_stored_comes_again(bench: Bench) -> None:
     """The provider hears of it that we had no room for it."""
     seen: list[Receipt] = []
@@ -196,7 +315,7 @@ async def test_a_receipt_that_was_not_stored_comes_again(bench: Bench) -> None:
         if len(seen) > 1:
             bench.receipts.put_nowait(receipt)
 
-    bench.gateway._on_receipt = first_time_not  # type: ignore[union-attr]
+    bench.hear(first_time_not)
     await bench.send(bench.envelope())
     await asyncio.wait_for(bench.receipts.get(), 60)
     assert seen == [seen[0]] * 2
@@ -241,6 +360,21 @@ async def test_nobody_listening_is_later() -> None:
         with pytest.raises(LookupFailed):
             await mail.lookup(uuid4())
         await sms.stop()
+
+
+def test_a_simulated_provider_that_is_away_loses_nothing() -> None:
+    """Nobody listens, or nobody answers: either is told, nothing arrives, and a question fails."""
+
+    async def scenario(loop: VirtualLoop) -> None:
+        bench = SimulatedBench("sms", loop)
+        bench.provider.way.depart(1000.0)
+        outcomes = [await bench.send(bench.envelope()) for _ in range(20)]
+        assert set(outcomes) == {Later("provider_unreachable"), Unsure()}
+        with pytest.raises(LookupFailed):
+            await bench.gateway.lookup(uuid4())
+        assert not bench.provider.arrived
+
+    in_virtual_time(scenario)
 
 
 def test_a_letter_is_whole_signed_and_the_same_every_time() -> None:

@@ -1,5 +1,6 @@
 """A provider of SMS or e-mail: what it took arrives, and receipts tell so, more or less."""
 
+import asyncio
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from tests.simulation.loop import Process, VirtualLoop, current
 from tests.simulation.network import Way
 
 RECEIPT_AGAIN_S = 3.0
+_NOBODY_LISTENS = 0.5
+"""How often a provider that is away is seen to be: else it takes the connection and says nothing."""
 
 
 class Whim(StrEnum):
@@ -149,13 +152,17 @@ class Gateway:
 
     async def send(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
         """See there."""
+        way = self._provider.way
+        if way.away and way.chance.random() < _NOBODY_LISTENS:
+            await asyncio.sleep(way.latency())
+            return [Later("provider_unreachable")] * len(envelopes)
         outcomes: list[Outcome] = [Unsure()] * len(envelopes)
 
         def taker(place: int, envelope: Envelope) -> Callable[[], None]:
             return lambda: outcomes.__setitem__(place, self._provider.take(envelope))
 
         try:
-            await self._provider.way.request([taker(*pair) for pair in enumerate(envelopes)], ConnectionError)
+            await way.request([taker(*pair) for pair in enumerate(envelopes)], ConnectionError)
         except ConnectionError:
             # What the provider thinks of them is known only over there.
             return [Unsure()] * len(envelopes)

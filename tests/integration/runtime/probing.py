@@ -76,6 +76,7 @@ class Member:
 
     def __init__(self, consumption: Consumption) -> None:
         self.consumption = consumption
+        self.ended = False
 
     @property
     def partitions(self) -> frozenset[int]:
@@ -88,10 +89,12 @@ class Member:
 
     async def stop(self) -> None:
         """Gracefully."""
+        self.ended = True
         await self.consumption.stop()
 
     async def die(self) -> None:
         """What others see of `kill -9`: nothing more is done or committed, and nobody says goodbye."""
+        self.ended = True
         for task in self.consumption._tasks:
             task.cancel()
         self.consumption._ledger.committable = dict  # type: ignore[method-assign]
@@ -119,6 +122,7 @@ class Bench:
         self.prefix = prefix
         self.registry = CollectorRegistry()
         self.readiness = Readiness()
+        self.members: list[Member] = []
         self.producer = Producer(self.settings(), ProducingMetrics(self.registry), publish_s_max=5.0)
 
     def settings(self, **given: Any) -> RuntimeSettings:
@@ -202,8 +206,10 @@ class Bench:
     async def join(self, topics: Sequence[Topic], handler: BatchHandler, **given: Any) -> "Member":
         """Ours, started; partitions come some seconds later."""
         consumption = self.consumption(topics, handler, **given)
+        member = Member(consumption)
+        self.members.append(member)
         await consumption.start()
-        return Member(consumption)
+        return member
 
     @asynccontextmanager
     async def consuming(
