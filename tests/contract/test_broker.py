@@ -270,6 +270,33 @@ async def test_what_a_batch_of_a_former_generation_finished_is_not_committed(ben
 
 
 @on_each_broker
+async def test_while_a_part_is_away_nothing_is_committed_memory_is_bounded_and_all_resumes_by_itself(
+    bench: Bench,
+) -> None:
+    """Readiness says why; the group keeps its member; after the return everything is handled."""
+    topic, log, away = await bench.topic(), Log(), True
+
+    async def handler(batch: Sequence[Received[Message]]) -> Sequence[Refusal]:
+        if away:
+            raise ConnectionError("database")
+        return await log(batch)
+
+    await bench.publish(topic, probes(6000))
+    async with bench.consuming([topic], handler, batch_max=50) as consumption:
+        await eventually(lambda: consumption.waits_for)
+        generation = consumption.ownership.generation
+        await asyncio.sleep(7)  # longer than the session's timeout: without heartbeats the member would be out
+        assert consumption.ownership.generation == generation
+        assert "ConnectionError" in bench.readiness.reasons["consuming"]
+        assert len(consumption._pending) <= 100
+        assert await bench.committed(bench.group()) == 0
+        away = False
+        await eventually(lambda: len(log.received) == 6000)
+        assert "consuming" not in bench.readiness.reasons
+    assert sorted(log.numbers) == list(range(6000))
+
+
+@on_each_broker
 async def test_a_commit_of_one_whom_the_group_has_left_behind_is_refused(bench: Bench) -> None:
     """It finds its place again, and does the work again that it could not commit."""
     topic, log = await bench.topic(), Gated()

@@ -1,6 +1,5 @@
 """Consumption on a real broker: what is finished is committed, what is not is never lost."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -75,32 +74,6 @@ async def test_bytes_that_are_no_message_are_dead_lettered_without_reaching_the_
     assert dict(letter.headers)["x-origin"] == b"elsewhere"
     assert reasons(letter.headers)["why"] == "undecodable"
     assert "ce_type is missing" in reasons(letter.headers)["reason"]
-
-
-async def test_while_a_part_is_away_nothing_is_committed_memory_is_bounded_and_all_resumes_by_itself(
-    bench: Bench,
-) -> None:
-    """Readiness says why; the group keeps its member; after the return everything is handled."""
-    topic, log, away = await bench.topic(), Log(), True
-
-    async def handler(batch: Sequence[Received[Message]]) -> Sequence[Refusal]:
-        if away:
-            raise ConnectionError("database")
-        return await log(batch)
-
-    await bench.publish(topic, probes(6000))
-    async with bench.consuming([topic], handler, batch_max=50) as consumption:
-        await eventually(lambda: consumption.waits_for)
-        generation = consumption.ownership.generation
-        await asyncio.sleep(7)  # longer than the session's timeout: without heartbeats the member would be out
-        assert consumption.ownership.generation == generation
-        assert "ConnectionError" in bench.readiness.reasons["consuming"]
-        assert len(consumption._pending) <= 100
-        assert await bench.committed(bench.group()) == 0
-        away = False
-        await eventually(lambda: len(log.received) == 6000)
-        assert "consuming" not in bench.readiness.reasons
-    assert sorted(log.numbers) == list(range(6000))
 
 
 async def test_a_static_member_comes_back_to_its_partitions_without_a_rebalance(bench: Bench) -> None:
