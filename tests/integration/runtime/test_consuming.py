@@ -24,7 +24,9 @@ async def test_a_topic_that_the_broker_dates_is_dated_by_the_broker(bench: Bench
     encoded = encode(probes(1)[0])
     try:
         ahead_ms = int((began + timedelta(days=30_000)).timestamp() * 1000)
-        await producer.send_and_wait(topic.name, encoded.value, headers=encoded.headers, timestamp_ms=ahead_ms)
+        await producer.send_and_wait(
+            topic.name, encoded.value, key=encoded.key, headers=encoded.headers, timestamp_ms=ahead_ms
+        )
     finally:
         await producer.stop()
     async with bench.consuming([topic], log):
