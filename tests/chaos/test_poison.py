@@ -21,6 +21,7 @@ from schemas.codes import ActorKind
 from schemas.commands import TicketCommand, Withdraw
 from schemas.message import Actor
 from schemas.topics import MESSAGES, TICKET_COMMAND, TOPICS, Topic
+from services.cli.audit import Difference, differences, settled
 from services.cli.verify import take_snapshot
 from services.runtime.sealing import Keyring
 from tests.chaos.whole_system import System, complaints, feed, settle, whole_system
@@ -34,6 +35,17 @@ READERS = {
     if topic.consumers != ("downstream",)
 }
 DIVERSE = 20
+NO_ID = "no-uuid"
+POISONED = {
+    NO_ID,
+    *(
+        value
+        for path in GOLDEN.glob("*.v1.json")
+        for name, value in json.loads(path.read_text()).items()
+        if name.endswith(("_id", "number")) and isinstance(value, str)
+    ),
+}
+"""Identities that stand in poison."""
 
 
 async def test_poison_on_every_topic_is_set_aside_and_its_neighbours_are_processed(tmp_path, poison_rounds):
@@ -43,14 +55,14 @@ async def test_poison_on_every_topic_is_set_aside_and_its_neighbours_are_process
         feeding = asyncio.create_task(feed(system, made, per_s=20))
         poured = await pour(system, rounds=poison_rounds)
         started = time.monotonic()
-        accepted = await feeding
-        _, found = await settle(system, seconds=60)
         letters = await all_listed(system, len(poured))
         seconds = time.monotonic() - started
-        assert len(accepted) == len(made)
-        assert {difference.kind for difference in found} == {"dead_letter"}
-    rate = (len(poured) + len(made)) / seconds
-    print(f"{len(poured)} poison messages and {len(made)} good ones were done {seconds:.1f} s after, {rate:.0f}/s")  # noqa: T201
+        accepted = await feeding
+        good = await settled_but_poison(system)
+    assert len(accepted) == len(made)
+    assert {difference.kind for difference in good} <= {"dead_letter"}, good
+    rate = len(poured) / seconds
+    print(f"{len(poured)} poison messages were set aside {seconds:.1f} s after the last was sent, {rate:.0f}/s")  # noqa: T201
     told = Counter((letter["consumer"], letter["topic"], letter["partition"], letter["offset"]) for letter in letters)
     assert told == Counter(poured)
     assert all(letter["reason"] and letter["why"] for letter in letters)
@@ -140,7 +152,7 @@ def poison(topic: Topic, *, is_big: bool) -> list[tuple[bytes | None, bytes | No
         b"\x00",
         changed(routing_key=5),
         changed(routing_key=10**400),
-        changed(**{identity: "no-uuid"}),
+        changed(**{identity: NO_ID}),
         changed(**{moment: "+275760-09-13T00:00:00Z"}),
         changed(**{moment: "yesterday"}),
         changed(**{moment: "2026-11-22T09:30:00"}),
@@ -167,6 +179,20 @@ async def send(system: System, topic: str, key: bytes, value: bytes | None, head
     """One record, acknowledged by the broker."""
     async with AIOKafkaProducer(bootstrap_servers=system.run["kafka"], acks="all") as producer:
         await producer.send_and_wait(topic, value, key=key, headers=headers)
+
+
+async def settled_but_poison(system: System) -> list[Difference]:
+    """What the check from outside finds of good messages when nothing of them is under way.
+
+    Some poison reads like a message, so the check misses what nobody was to make of it.
+    """
+    until = time.monotonic() + 60
+    while True:
+        found = differences(await take_snapshot(system.run))
+        good = [one for one in found if not any(identity in f"{one.subject} {one.says}" for identity in POISONED)]
+        if settled(good) or time.monotonic() > until:
+            return good
+        await asyncio.sleep(1)
 
 
 async def all_listed(system: System, count: int) -> list[dict[str, Any]]:
