@@ -231,10 +231,11 @@ class Load:
         encoded = encode(command)
         while copies:
             try:
-                await producer.send_and_wait(
-                    TICKET_COMMAND.name, encoded.value, key=encoded.key, headers=encoded.headers
-                )
-            except KafkaError:
+                async with asyncio.timeout(15):
+                    await producer.send_and_wait(
+                        TICKET_COMMAND.name, encoded.value, key=encoded.key, headers=encoded.headers
+                    )
+            except (KafkaError, TimeoutError):
                 await asyncio.sleep(0.5)
                 continue
             copies -= 1
