@@ -100,9 +100,9 @@ class Provider:
             )
         if self._receipts and whim is not Whim.LOSES_RECEIPT:
             for _ in range(2 if whim is Whim.DOUBLES_RECEIPT else 1):
-                self._loop.later(
-                    self.way.chance.uniform(0.0, 1.5), self._tell, Receipt(number, arrives), envelope.notification_id
-                )
+                # Often at once, perhaps before whoever sent the message has heard that it is taken.
+                after_s = 1.5 * self.way.chance.random() ** 4
+                self._loop.later(after_s, self._tell, Receipt(number, arrives), envelope.notification_id)
         return Taken((number,))
 
     def find(self, notification_id: UUID) -> Taken | NotTaken:

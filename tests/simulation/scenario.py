@@ -110,14 +110,18 @@ def scenario(seed: int) -> Scenario:
         "notifier": 1 + (chance.random() < 0.4),
     }
     sent = list(_complaints(chance))
-    asked = [
-        Asked(chance.randrange(len(sent)), chance.uniform(0.0, 9.0), chance.choice(_ACTIONS), chance.random() < 0.15)
-        for _ in range(chance.randint(0, 12))
-    ]
+    asked = [one for _ in range(chance.randint(0, 10)) for one in _asked(chance, chance.randrange(len(sent)))]
     made = Scenario(seed, chance.choice((1, 2, 3)), workers, sent, asked)
     # A run without faults now and then: what is wrong there is wrong by itself.
     made.faults.extend(sorted(_faults(chance, made), key=lambda fault: fault.at_s) if chance.random() < 0.95 else [])
     return made
+
+
+def _asked(chance: random.Random, ticket: int) -> Iterator[Asked]:
+    action, after_s = chance.choice(_ACTIONS), chance.uniform(0.0, 9.0)
+    yield Asked(ticket, after_s, action, chance.random() < 0.15)
+    if action["name"] == "wait_for_customer":
+        yield Asked(ticket, after_s + chance.uniform(0.2, 4.0), {"name": "resume"})
 
 
 def _complaints(chance: random.Random) -> Iterator[Sent]:
@@ -175,9 +179,9 @@ def _faults(chance: random.Random, made: Scenario) -> Iterator[Fault]:
         elif kind == "away":
             yield Fault(at_s, "away", chance.choice(_WAYS), for_s=chance.choice((0.05, 0.5, 3.0, 8.0)))
         elif kind == "mishap":
-            yield Fault(
-                at_s, str(chance.choice(list(Mishap))), chance.choice(_WAYS), number=int(chance.expovariate(1 / 15))
-            )
+            way = chance.choice(_WAYS)
+            number = int(chance.expovariate(1 / (4 if way in {"sms", "email"} else 15)))
+            yield Fault(at_s, str(chance.choice(list(Mishap))), way, number=number)
         elif kind == "whim":
             yield Fault(at_s, str(chance.choice(list(Whim))), chance.choice(("sms", "sms", "email")))
         elif kind == "redis":
