@@ -179,8 +179,8 @@ def _faults(chance: random.Random, made: Scenario) -> Iterator[Fault]:
         elif kind == "away":
             yield Fault(at_s, "away", chance.choice(_WAYS), for_s=chance.choice((0.05, 0.5, 3.0, 8.0)))
         elif kind == "mishap":
-            way = chance.choice(_WAYS)
-            number = int(chance.expovariate(1 / (4 if way in {"sms", "email"} else 15)))
+            way = chance.choice((*_WAYS, "sms"))
+            number = int(chance.expovariate(1.0 if way in {"sms", "email"} else 1 / 15))
             yield Fault(at_s, str(chance.choice(list(Mishap))), way, number=number)
         elif kind == "whim":
             yield Fault(at_s, str(chance.choice(list(Whim))), chance.choice(("sms", "sms", "email")))
