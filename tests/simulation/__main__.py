@@ -11,9 +11,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any, Final
 
-from tests.simulation.judging import Verdict, judge
+from tests.simulation.judging import Brief, Verdict, brief, judge
 from tests.simulation.scenario import Scenario, scenario
 from tests.simulation.shrinking import shortest
 
@@ -44,12 +45,12 @@ class _Raw(argparse.RawDescriptionHelpFormatter):
 
 def _run_many(asked: argparse.Namespace) -> int:
     started_at, done, failed, faults = time.perf_counter(), 0, 0, Counter[str]()
-    for seed, violations, kinds in _verdicts(range(asked.first, asked.first + asked.seeds), asked.jobs):
+    for one in _verdicts(range(asked.first, asked.first + asked.seeds), asked.jobs):
         done += 1
-        faults.update(kinds)
-        if violations:
+        faults.update(one.faults)
+        if one.has_failed:
             failed += 1
-            _tell(judge(scenario(seed)), quick=asked.quick)
+            _tell(judge(scenario(one.seed)), quick=asked.quick)
             if failed == asked.failures:
                 break
         if done % 500 == 0:
@@ -60,17 +61,13 @@ def _run_many(asked: argparse.Namespace) -> int:
     return int(failed > 0)
 
 
-def _verdicts(seeds: range, jobs: int) -> Iterator[tuple[int, list[str], list[str]]]:
+def _verdicts(seeds: range, jobs: int) -> Iterator[Brief]:
     if jobs == 1:
-        yield from map(_verdict, seeds)
+        yield from map(brief, seeds)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=50) as pool:
-        yield from pool.imap_unordered(_verdict, seeds, chunksize=10)
-
-
-def _verdict(seed: int) -> tuple[int, list[str], list[str]]:
-    made = scenario(seed)
-    return seed, [str(v) for v in judge(made).violations], [fault.what for fault in made.faults]
+    # Not `multiprocessing.Pool`, which waits for ever when a process of it dies.
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(brief, seeds, chunksize=10)
 
 
 def _tell(verdict: Verdict, *, quick: bool) -> None:

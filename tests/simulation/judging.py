@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tests.simulation.history import History
 from tests.simulation.oracle import Violation, timeline, violations
-from tests.simulation.scenario import Scenario
+from tests.simulation.scenario import Scenario, scenario
 from tests.simulation.world import live
 
 
@@ -30,3 +30,19 @@ def judge(scenario: Scenario) -> Verdict:
     if not history.settled:
         found.append(Violation(invariant=0, about="", words=f"left to do: {world.unfinished()}"))
     return Verdict(scenario, history, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """A verdict as it goes from one process to another."""
+
+    seed: int
+    has_failed: bool
+    faults: list[str]
+    """Kinds that were injected."""
+
+
+def brief(seed: int) -> Brief:
+    """The verdict on a seed, in short."""
+    made = scenario(seed)
+    return Brief(seed, bool(judge(made).violations), [fault.what for fault in made.faults])
