@@ -20,11 +20,15 @@ from tests.simulation.shrinking import shortest
 
 HASH_SEED: Final = "0"
 """Sets of texts have another order in every process but for this."""
+SILENT: Final = "ignore:coroutine:RuntimeWarning"
+"""What a process was about to do when it died is never awaited."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for; gives the exit code: 1 when any seed fails."""
-    parser = argparse.ArgumentParser(prog="make simulate", description=__doc__, formatter_class=_Raw)
+    parser = argparse.ArgumentParser(
+        prog="make simulate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=10_000, help="how many (default: %(default)s)")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--seed", type=int, help="this one alone, shrunk, with its timeline")
@@ -37,10 +41,6 @@ def main(arguments: list[str] | None = None) -> int:
         _tell(verdict, quick=asked.quick or not verdict.violations)
         return int(bool(verdict.violations))
     return _run_many(asked)
-
-
-class _Raw(argparse.RawDescriptionHelpFormatter):
-    pass
 
 
 def _run_many(asked: argparse.Namespace) -> int:
@@ -98,7 +98,7 @@ def _say(line: str) -> None:
 def _same_hashes() -> None:
     """Begin again with hashes that are the same every time."""
     if os.environ.get("PYTHONHASHSEED") != HASH_SEED:
-        environment: dict[str, Any] = {**os.environ, "PYTHONHASHSEED": HASH_SEED}
+        environment: dict[str, Any] = {**os.environ, "PYTHONHASHSEED": HASH_SEED, "PYTHONWARNINGS": SILENT}
         os.execve(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]], environment)
 
 

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLarg
 
 from services.runtime.ledger import Ledger, Place
 from tests.simulation.loop import WORLD, Process, VirtualLoop, current
-from tests.simulation.network import Mishap, Way
+from tests.simulation.network import Mishap, Way, resolve
 
 SESSION_S = 6.0
 HEARTBEAT_S = 2.0
@@ -38,7 +38,6 @@ class Stored:
 class Log:
     """What the broker has: topics of equally many partitions."""
 
-    loop: VirtualLoop
     partitions: int
     records: dict[Place, list[Stored]] = field(default_factory=lambda: defaultdict(list))
     arrived: list[Stored] = field(default_factory=list)
@@ -67,13 +66,13 @@ class Broker:
     def __init__(self, loop: VirtualLoop, way: Way, *, partitions: int) -> None:
         self.loop = loop
         self.way = way
-        self.log = Log(loop, partitions)
+        self.log = Log(partitions)
         self.groups: dict[str, Group] = {}
         self.log.watchers.append(self._wake)
 
     def group(self, name: str) -> "Group":
         """The group of that name."""
-        return self.groups.setdefault(name, Group(self, name))
+        return self.groups.setdefault(name, Group(self))
 
     def lag(self) -> dict[str, int]:
         """By group, the records that are not handled. A commit may still come late and tell of fewer."""
@@ -92,9 +91,8 @@ class Broker:
 class Group:
     """A consumer group: who is in it, what each owns, and what is committed."""
 
-    def __init__(self, broker: Broker, name: str) -> None:
+    def __init__(self, broker: Broker) -> None:
         self.broker = broker
-        self.name = name
         self.generation = 0
         self.committed: dict[Place, int] = {}
         self.places: list[Place] = []
@@ -147,9 +145,12 @@ class Group:
             self._settle()
 
     def _settle(self) -> None:
-        if not self.rebalancing or any(m not in self._joining for m in self.members) or self.broker.way.away:
-            if self.rebalancing and self.broker.way.away:
-                self.broker.loop.later(0.5, self._settle)
+        if not self.rebalancing:
+            return
+        if self.broker.way.away:
+            self.broker.loop.later(0.5, self._settle)
+            return
+        if any(member not in self._joining for member in self.members):
             return
         self.rebalancing = False
         self.generation += 1
@@ -182,7 +183,6 @@ class Application:
         ledger: Ledger,
         when_revoked: Callable[[], Awaitable[None]],
         when_assigned: Callable[[frozenset[Place]], None],
-        when_crashed: Callable[[BaseException], None],
         **_other: Any,
     ) -> None:
         self._broker = broker
@@ -190,7 +190,6 @@ class Application:
         self._ledger = ledger
         self._when_revoked = when_revoked
         self._when_assigned = when_assigned
-        self._when_crashed = when_crashed
         self._process = _this_process()
         self._generation = -1
         self._places: list[Place] = []
@@ -400,7 +399,7 @@ class Producer:
         if self._failed or mishap in (Mishap.LOST, Mishap.PARTIAL):
             # The broker refuses whatever comes after a sequence number that it never saw.
             self._failed = True
-            loop.later(way.patience_s, _fail, delivery)
+            loop.later(way.patience_s, resolve, delivery, RequestTimedOutError())
             return delivery
         # In the order in which they were sent, whatever time each takes.
         delay_s = way.latency() + (way.chance.uniform(0.5, 20.0) if mishap is Mishap.SLOW else 0.0)
@@ -412,15 +411,15 @@ class Producer:
             if way.away:
                 self._failed = True
             if self._failed:
-                loop.later(way.patience_s, _fail, delivery)
+                loop.later(way.patience_s, resolve, delivery, RequestTimedOutError())
                 return
             for key, value, headers in records:
                 log.append(topic, partition, key, value, headers)
-            if told and not delivery.done():
-                delivery.set_result(None)
-            elif not told:
+            if told:
+                resolve(delivery, None)
+            else:
                 self._failed = True
-                loop.later(way.patience_s, _fail, delivery)
+                loop.later(way.patience_s, resolve, delivery, RequestTimedOutError())
 
         loop.call_at(at, arrive, context=WORLD)
         return delivery
@@ -446,11 +445,6 @@ class Batch:
 
     def close(self) -> None:
         """No more of them."""
-
-
-def _fail(delivery: "asyncio.Future[None]") -> None:
-    if not delivery.done():
-        delivery.set_exception(RequestTimedOutError())
 
 
 def _nothing() -> None:

@@ -6,11 +6,9 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from tests.simulation.loop import VirtualLoop
-
-R = TypeVar("R")
 
 
 class Mishap(StrEnum):
@@ -84,21 +82,22 @@ class Way:
 
         def arrive() -> None:
             if self.away:
-                self.loop.later(self.patience_s, _resolve, answer, refusal())
+                self.loop.later(self.patience_s, resolve, answer, refusal())
                 return
             try:
-                self._happen(effects)
+                for effect in effects:
+                    effect()
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
-                _resolve(answer, error)
+                resolve(answer, error)
             else:
-                _resolve(answer, None)
+                resolve(answer, None)
 
         if mishap is None:
             self.loop.later(self.latency(), arrive)
         elif mishap is Mishap.SLOW:
             self.loop.later(self.chance.uniform(0.2, self.patience_s * 0.8), arrive)
         else:
-            self.loop.later(self.patience_s, _resolve, answer, refusal())
+            self.loop.later(self.patience_s, resolve, answer, refusal())
             self._happen_unseen(mishap, effects)
         await answer
 
@@ -107,14 +106,12 @@ class Way:
         self.requests += 1
         return self.mishaps.pop(self.requests, None)
 
-    def _happen(self, effects: Sequence[Callable[[], Any]]) -> None:
-        if not self.away:
+    def _happen_quietly(self, effects: Sequence[Callable[[], Any]]) -> None:
+        if self.away:
+            return
+        with contextlib.suppress(Exception):  # Nobody hears of it.
             for effect in effects:
                 effect()
-
-    def _happen_quietly(self, effects: Sequence[Callable[[], Any]]) -> None:
-        with contextlib.suppress(Exception):  # Nobody hears of it.
-            self._happen(effects)
 
     def _happen_unseen(self, mishap: Mishap, effects: Sequence[Callable[[], Any]]) -> None:
         """What becomes of a request that gets no answer."""
@@ -128,7 +125,8 @@ class Way:
                 self.loop.later(self.patience_s + self.chance.uniform(0.01, 2.0), self._happen_quietly, effects)
 
 
-def _resolve(answer: "asyncio.Future[None]", error: Exception | None) -> None:
+def resolve(answer: "asyncio.Future[None]", error: Exception | None) -> None:
+    """Answer, unless somebody has: the error, or that it is done."""
     if answer.done():
         return
     if error is None:

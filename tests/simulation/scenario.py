@@ -11,7 +11,6 @@ from tests.simulation.provider import Whim
 
 SAFETY_S: Final = 10.0
 """How long complaints come and things go wrong; then everything heals."""
-SERVICES: Final = ("intake", "router", "sla_monitor", "notifier")
 _WAYS: Final = ("broker", "database", "sms", "email")
 _TEXTS: Final = (
     ("zh", "快件{waybill}显示已签收，可我根本没收到，请查清楚是谁签的。"),

@@ -20,7 +20,6 @@ from zoneinfo import ZoneInfo
 
 import structlog
 import time_machine
-import yaml
 from prometheus_client import CollectorRegistry
 from pymongo.errors import AutoReconnect
 
@@ -52,6 +51,7 @@ from services.runtime.sealing import Keyring
 from services.runtime.settings import RuntimeSettings
 from services.runtime.surroundings import Surroundings
 from services.runtime.worker import Part, Watched
+from services.runtime.written import read_yaml_file
 from services.sla_monitor import app as sla_app
 from services.sla_monitor.policy import PACKAGED, SlaPolicy, parse_policy
 from services.sla_monitor.settings import SlaMonitorSettings
@@ -83,7 +83,6 @@ class Place:
     intake: Intake | None = None
     stop: asyncio.Event | None = None
     lives: int = 0
-    ready_at: float = 0.0
 
 
 class Carrier:
@@ -133,8 +132,6 @@ class World:
         self._pending = 0
         self._opened: list[dict[str, Any]] = []
         self.broker.log.watchers.append(self._watch)
-
-    # -- the run ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> History:
         """Let everything happen, heal, and wait for the end."""
@@ -210,8 +207,6 @@ class World:
             and not self.store.count("deadlines")
         )
 
-    # -- processes ----------------------------------------------------------------------------------------------------
-
     def _start(self, place: Place) -> None:
         place.lives += 1
         process = Process(self.loop, f"{place.name}#{place.lives}")
@@ -257,9 +252,7 @@ class World:
                 return self._intake(place, around, registry)
             case "router":
                 return router_app.parts(
-                    settings(
-                        RouterSettings, self.scenario.partitions, router_linger_s=0.0, directory_poll_s=5.0, offer_s=2.0
-                    ),
+                    settings(RouterSettings, partitions, router_linger_s=0.0, directory_poll_s=5.0, offer_s=2.0),
                     around,
                     keyring=keyring(),
                     readiness=readiness,
@@ -267,13 +260,7 @@ class World:
                 )
             case "sla_monitor":
                 return sla_app.parts(
-                    settings(
-                        SlaMonitorSettings,
-                        self.scenario.partitions,
-                        sla_linger_s=0.0,
-                        policy_poll_s=10.0,
-                        clocks_count_s=60.0,
-                    ),
+                    settings(SlaMonitorSettings, partitions, sla_linger_s=0.0, policy_poll_s=10.0, clocks_count_s=60.0),
                     around,
                     default=sla_policy(),
                     timing=TIMING,
@@ -311,8 +298,6 @@ class World:
             now=to_the_millisecond,
         )
         return [producer]
-
-    # -- clients and people -------------------------------------------------------------------------------------------
 
     def _send(self, sent: Sent) -> None:
         self.personal += [value for value in sent.body.get("complainant", {}).values() if value not in self.personal]
@@ -388,8 +373,6 @@ class World:
         (partition,) = {r.partition for r in self.broker.log.arrived if r.topic == "ticket-event" and r.key == key}
         return partition
 
-    # -- faults -------------------------------------------------------------------------------------------------------
-
     def _inject(self, fault: Fault) -> None:
         what, where = fault.what, fault.where
         if what in ("kill", "stop", "freeze"):
@@ -441,9 +424,6 @@ async def _submit(intake: Intake | None, sent: Sent, answered: "asyncio.Future[A
         answered.set_result(outcome)
 
 
-# -- what all runs share ----------------------------------------------------------------------------------------------
-
-
 @functools.cache
 def settings(kind: Any, partitions: int, **given: Any) -> Any:
     """Settings of a service, read once."""
@@ -462,8 +442,8 @@ def keyring() -> Keyring:
 @functools.cache
 def sla_policy_document() -> dict[str, Any]:
     """The demonstration's policy with a tenth of its limits."""
-    document: dict[str, Any] = yaml.safe_load((PACKAGED / "demo.yaml").read_text("utf-8"))
-    document["calendars"] = yaml.safe_load((PACKAGED / "calendars.yaml").read_text("utf-8"))
+    document: dict[str, Any] = read_yaml_file(PACKAGED / "demo.yaml")
+    document["calendars"] = read_yaml_file(PACKAGED / "calendars.yaml")
     document["escalation"]["shares"] = [1.0, 1.5, 2.0]
     for ladder in document["escalation"]["ladders"]:
         ladder["levels"] = ladder["levels"][:3]
@@ -541,6 +521,7 @@ def _read_once() -> Iterator[None]:
 _packaged = functools.cache(packaged)
 _load = Templates.load
 _ORGANISATIONS: Final[dict[int, Organisation]] = {}
+_TEMPLATES: Final[dict[int, Templates]] = {}
 
 
 def _organisation(content: Mapping[str, Any]) -> Organisation:
@@ -554,9 +535,6 @@ def _templates(policy: NotificationPolicy) -> Templates:
     if policy.version not in _TEMPLATES:
         _TEMPLATES[policy.version] = _load(policy)
     return _TEMPLATES[policy.version]
-
-
-_TEMPLATES: Final[dict[int, Templates]] = {}
 
 
 @contextlib.contextmanager
