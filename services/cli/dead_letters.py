@@ -25,6 +25,7 @@ from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import CollectorRegistry
 
 from schemas.topics import TOPICS
+from services.cli.topic_reading import time_of
 from services.runtime.brokers import connection
 from services.runtime.dead_letters import SUFFIX, Original, reasons, replayed
 from services.runtime.metrics import ProducingMetrics
@@ -316,16 +317,9 @@ def _letter(record: Any, *, was_replayed: bool) -> Letter:
             value=record.value,
             headers=list(record.headers),
         ),
-        at=_time(record.timestamp),
+        at=time_of(record),
         was_replayed=was_replayed,
     )
-
-
-def _time(stamp_ms: int) -> datetime:
-    try:
-        return datetime.fromtimestamp(stamp_ms / 1000, UTC)
-    except (OverflowError, ValueError, OSError):  # somebody else's record
-        return datetime.fromtimestamp(0, UTC)
 
 
 def _number(text: str | None) -> int | None:

@@ -27,6 +27,14 @@ class Record:
     payload: dict[str, Any] | None
 
 
+def time_of(record: Any) -> datetime:
+    """When the broker or the producer says that it was; the epoch where that is no time at all."""
+    try:
+        return datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    except (OverflowError, ValueError, OSError):  # somebody else's record
+        return datetime.fromtimestamp(0, UTC)
+
+
 async def read_to_end(settings: RuntimeSettings, topics: Sequence[str]) -> AsyncIterator[Record]:
     """Every record of the topics, in order within a partition, up to the end offsets at the start of the call.
 
@@ -93,7 +101,7 @@ def _parsed(record: Any) -> Record:
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        at=time_of(record),
         type=headers.get("ce_type", b"").decode("ascii", "replace"),
         headers=headers,
         payload=payload if isinstance(payload, dict) else None,

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any
 
 import anyio
-import stamina
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CollectorRegistry
@@ -39,6 +38,7 @@ from services.runtime import mongo
 from services.runtime.metrics import IntakeMetrics, ProducingMetrics
 from services.runtime.producing import Outgoing, Producer, PublishFailed
 from services.runtime.readiness import Readiness
+from services.runtime.retries import until_available
 from services.runtime.sealing import Keyring
 from services.runtime.settings import load
 from services.runtime.worker import Part, run
@@ -205,7 +205,7 @@ class Indexes:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _prepare(self) -> None:
-        async for attempt in stamina.retry_context(on=mongo.UNAVAILABLE, attempts=None, timeout=None):
+        async for attempt in until_available():
             with attempt:
                 await self._rejected.prepare()
 

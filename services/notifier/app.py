@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
-import stamina
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
@@ -41,7 +40,7 @@ from services.runtime.metrics import ConsumingMetrics, DeadlineMetrics, Notifier
 from services.runtime.mongo import Database
 from services.runtime.producing import Producer
 from services.runtime.readiness import Readiness
-from services.runtime.retries import is_unavailable
+from services.runtime.retries import until_available
 from services.runtime.sealing import Keyring
 from services.runtime.settings import EXIT_WRONG_SETTINGS, load
 from services.runtime.surroundings import Surroundings
@@ -57,9 +56,7 @@ class Foundation:
 
     async def start(self) -> None:
         """Make them, for as long as the database is away."""
-        async for attempt in stamina.retry_context(
-            on=is_unavailable, attempts=None, timeout=None, wait_initial=0.2, wait_max=2.0
-        ):
+        async for attempt in until_available():
             with attempt:
                 await self._notes.create_indexes()
                 await self._deadlines.prepare()
@@ -177,7 +174,7 @@ def parts(
     keyring: Keyring,
     policy: NotificationPolicy,
     provide: Provide,
-    timing: Timing | None = None,
+    timing: Timing,
     readiness: Readiness,
     registry: CollectorRegistry,
 ) -> Sequence[worker.Part]:
@@ -229,6 +226,7 @@ def main() -> None:
         keyring=Keyring.of_service(settings.keyring),
         policy=policy,
         provide=partial(providers, settings, policy),
+        timing=Timing(),
         readiness=readiness,
         registry=registry,
     )

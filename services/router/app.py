@@ -7,7 +7,6 @@ from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
-import stamina
 from prometheus_client import CollectorRegistry
 
 from schemas.topics import COMPLAINT_SUBMITTED, TICKET_COMMAND
@@ -35,7 +34,7 @@ from services.runtime.metrics import ConsumingMetrics, ProducingMetrics, RouterM
 from services.runtime.mongo import Database
 from services.runtime.producing import Outgoing, Producer
 from services.runtime.readiness import Readiness
-from services.runtime.retries import is_unavailable
+from services.runtime.retries import until_available
 from services.runtime.sealing import Keyring
 from services.runtime.settings import load
 from services.runtime.surroundings import Surroundings
@@ -52,9 +51,7 @@ class Foundation:
 
     async def start(self) -> None:
         """Make it, for as long as the database is away."""
-        async for attempt in stamina.retry_context(
-            on=is_unavailable, attempts=None, timeout=None, wait_initial=0.2, wait_max=2.0
-        ):
+        async for attempt in until_available():
             with attempt:
                 for store in (EventStore, ParkedStore, ReservationStore, TicketStore):
                     await store(self._database).create_indexes()

@@ -1,7 +1,6 @@
 """What the router does beside its messages: follow the directory, and offer waiting tickets to people who are free."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -17,7 +16,7 @@ from services.router.placement import Placement
 from services.runtime.logging import get_logger
 from services.runtime.metrics import RouterMetrics
 from services.runtime.producing import Outgoing
-from services.runtime.retries import FAILED
+from services.runtime.retries import every
 
 log = get_logger(__name__)
 
@@ -98,8 +97,8 @@ class Upkeep:
     async def start(self) -> None:
         """Begin."""
         self._tasks = [
-            asyncio.create_task(self._every(self._poll_s, self.refresh), name="directory"),
-            asyncio.create_task(self._every(self._offer_s, self.offer), name="offers"),
+            asyncio.create_task(every(self._poll_s, self.refresh), name="directory"),
+            asyncio.create_task(every(self._offer_s, self.offer), name="offers"),
         ]
 
     async def stop(self) -> None:
@@ -186,11 +185,3 @@ class Upkeep:
         self._offered = {
             id_: at for id_, at in list(self._offered.items())[-OFFERS_REMEMBERED_MAX:] if now_s - at < OFFERED_AGAIN_S
         }
-
-    async def _every(self, period_s: float, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            with contextlib.suppress(
-                *FAILED
-            ):  # Whoever depends on it waits and says so; here the next turn tries again.
-                await work()
-            await asyncio.sleep(period_s)

@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 from collections import Counter as Multiset
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import stamina
 from prometheus_client import CollectorRegistry
 
 from schemas.topics import NOTIFICATION_EVENT, TICKET_EVENT
@@ -18,7 +17,7 @@ from services.runtime.logging import get_logger
 from services.runtime.metrics import ConsumingMetrics, DeadlineMetrics, ProducingMetrics, SlaMetrics
 from services.runtime.producing import Producer
 from services.runtime.readiness import Readiness
-from services.runtime.retries import FAILED, is_unavailable
+from services.runtime.retries import every, until_available
 from services.runtime.settings import load
 from services.runtime.surroundings import Surroundings
 from services.sla_monitor.clock_store import PARTS, ClockStore
@@ -61,17 +60,15 @@ class Foundation:
 
     async def start(self) -> None:
         """Make it, for as long as the database is away."""
-        async for attempt in stamina.retry_context(
-            on=is_unavailable, attempts=None, timeout=None, wait_initial=0.2, wait_max=2.0
-        ):
+        async for attempt in until_available():
             with attempt:
                 await self._deadlines.prepare()
                 await self._clocks.prepare()
                 self.policies = await self._store.policies(self._default)
                 await self._follow_policies()
         self._tasks = [
-            asyncio.create_task(_every(self._settings.policy_poll_s, self._follow_policies), name="policies"),
-            asyncio.create_task(_every(self._settings.clocks_count_s, self._count), name="counts"),
+            asyncio.create_task(every(self._settings.policy_poll_s, self._follow_policies), name="policies"),
+            asyncio.create_task(every(self._settings.clocks_count_s, self._count), name="counts"),
         ]
 
     async def stop(self) -> None:
@@ -101,15 +98,6 @@ class Foundation:
         for (shard, clock, state), count in counts.items():
             if shard in owned:
                 self._metrics.clocks_open.labels(clock=clock, state=state).inc(count)
-
-
-async def _every(period_s: float, work: Callable[[], Awaitable[None]]) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        started_at = loop.time()
-        with contextlib.suppress(*FAILED):  # Whoever depends on it waits and says so; the next turn tries again.
-            await work()
-        await asyncio.sleep(period_s - min(period_s, loop.time() - started_at))
 
 
 def parts(
