@@ -52,7 +52,7 @@ chaos: install  ## Inject 200 faults of every kind under load and compare what c
 simulate: install  ## Run the whole in one process on simulated parts, 10,000 seeds; ARGS='--seed N' repeats one
 	@$(BIN)/python -m tests.simulation $(ARGS)
 
-mutants: install  ## Plant bugs in a copy, and show that the simulation finds each
+mutants: install  ## Plant bugs in a copy, and tell after how many seeds the simulation finds each
 	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
 
 fuzz: install  ## Feed hostile bytes to every parser, guided by coverage; ARGS="--seconds=120 --target=smpp"

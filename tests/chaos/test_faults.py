@@ -66,7 +66,7 @@ async def test_nothing_is_lost_doubled_or_missed_under_faults(tmp_path, plan, mo
     workers = dict.fromkeys(("intake", "router", "sla_monitor", "notifier"), 2)
     with whole_system(tmp_path / "run", workers=workers, brokers=plan.brokers, breakable=True) as system:
         await let_the_broker_date(system, brokers=plan.brokers)
-        load = Load(system, seed=plan.seed, per_s=5, commands_per_s=1.5)
+        load = Load(system, seed=plan.seed, per_s=1, commands_per_s=0.5)
         async with load.running():
             start = datetime.now(UTC)
             await asyncio.sleep(plan.baseline_s)

@@ -1,7 +1,6 @@
 """The router's job on the same topic by turns: Amends, Faust, a plain aiokafka loop, quixstreams."""
 
 import asyncio
-import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,19 +13,13 @@ from zoneinfo import ZoneInfo
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from prometheus_client import CollectorRegistry
 from pymongo import MongoClient
 
 from deploy.local.ports import free_ports
 from deploy.local.stack import Addresses, Stack
-from schemas.codes import Channel, Language, Source
-from schemas.complaint import ComplaintSubmitted, Contact, Wording
-from schemas.sealed import ContactIndex, MaskedContact
 from schemas.topics import COMPLAINT_SUBMITTED, PARTITIONS_DEFAULT, TICKET_COMMAND, TICKET_EVENT
-from services.cli.bench.router import TEXTS
+from services.cli.bench.router import complaints, preload
 from services.router.number import month_of
-from services.runtime.metrics import ProducingMetrics
-from services.runtime.producing import Outgoing, Producer
 from services.runtime.sealing import Keyring
 from services.runtime.settings import RuntimeSettings
 from services.runtime.topics import create_topics_async
@@ -84,7 +77,7 @@ async def _compare(addresses: Addresses, folder: Path, say: Callable[[str], None
     keyring = folder / "keyring.json"
     settings = RuntimeSettings(kafka=addresses.kafka)
     await create_topics_async(settings)
-    await _preload(settings, Keyring.create(keyring))
+    await preload(settings, complaints(Keyring.create(keyring), _numbers()))
     turns: dict[str, list[Turn]] = {c.name: [] for c in CONTESTANTS}
     for round_ in range(ROUNDS):
         for number, contestant in enumerate(CONTESTANTS):
@@ -94,35 +87,9 @@ async def _compare(addresses: Addresses, folder: Path, say: Callable[[str], None
     return _comparison(turns, _checked(addresses, turns))
 
 
-async def _preload(settings: RuntimeSettings, keyring: Keyring) -> None:
-    producer = Producer(settings, ProducingMetrics(CollectorRegistry()))
-    await producer.start()
-    complaints = _complaints(keyring)
-    while some := [Outgoing(COMPLAINT_SUBMITTED, c) for c in itertools.islice(complaints, 1_000)]:
-        await producer.publish(some)
-    await producer.stop()
-
-
-def _complaints(keyring: Keyring) -> Iterator[ComplaintSubmitted]:
+def _numbers() -> Iterator[int]:
     for number in range(COMPLAINTS):
-        about = number - 10 if number % REPEAT_EVERY == REPEAT_EVERY - 1 else number
-        complaint_id = keyring.complaint_id("web", f"peers-{number}")
-        phone, text, now = f"+86139{about:08d}", TEXTS[about % len(TEXTS)], datetime.now(UTC)
-        yield ComplaintSubmitted(
-            routing_key=str(complaint_id),
-            complaint_id=complaint_id,
-            channel=Channel.WEB,
-            source=Source.EXTERNAL,
-            language=Language.ZH,
-            received_at=now,
-            submitted_at=now,
-            contact=keyring.seal(Contact(name="测试", phone=phone).seal_bytes(), about=complaint_id),
-            masked=MaskedContact(phone=f"139****{phone[-4:]}"),
-            contact_index=ContactIndex(phone=keyring.blind("phone", phone)),
-            wording=keyring.seal(Wording(description=text).seal_bytes(), about=complaint_id),
-            text_fingerprint=keyring.fingerprint(text),
-            waybills=(f"YT{about:013d}",),
-        )
+        yield number - 10 if number % REPEAT_EVERY == REPEAT_EVERY - 1 else number
 
 
 async def _turn(contestant: Contestant, addresses: Addresses, folder: Path, name: str) -> Turn:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -55,7 +55,7 @@ async def run(addresses: Addresses) -> dict[str, Any]:
         await asyncio.to_thread(
             subprocess.run, [sys.executable, "-m", "services.runtime.topics"], env=environment, check=True
         )
-        await _preload(RuntimeSettings(kafka=addresses.kafka), Keyring.create(keyring))
+        await preload(RuntimeSettings(kafka=addresses.kafka), complaints(Keyring.create(keyring), range(COMPLAINTS)))
         service = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.router", env=environment)
         try:
             return await _measure(port, service.pid)
@@ -64,18 +64,10 @@ async def run(addresses: Addresses) -> dict[str, Any]:
             await service.wait()
 
 
-async def _preload(settings: RuntimeSettings, keyring: Keyring) -> None:
-    producer = Producer(settings, ProducingMetrics(CollectorRegistry()))
-    await producer.start()
-    numbers = iter(range(COMPLAINTS))
-    while some := [Outgoing(COMPLAINT_SUBMITTED, c) for c in itertools.islice(_complaints(keyring, numbers), 1_000)]:
-        await producer.publish(some)
-    await producer.stop()
-
-
-def _complaints(keyring: Keyring, numbers: Iterator[int]) -> Iterator[ComplaintSubmitted]:
-    for number in numbers:
-        complaint_id = keyring.complaint_id("web", f"bench-{number}")
+def complaints(keyring: Keyring, numbers: Iterable[int]) -> Iterator[ComplaintSubmitted]:
+    """One of each number: its person, parcel and text. A number that comes again is said again."""
+    for n, number in enumerate(numbers):
+        complaint_id = keyring.complaint_id("web", f"bench-{n}")
         phone, text, now = f"+86139{number:08d}", TEXTS[number % len(TEXTS)], datetime.now(UTC)
         yield ComplaintSubmitted(
             routing_key=str(complaint_id),
@@ -92,6 +84,15 @@ def _complaints(keyring: Keyring, numbers: Iterator[int]) -> Iterator[ComplaintS
             text_fingerprint=keyring.fingerprint(text),
             waybills=(f"YT{number:013d}",),
         )
+
+
+async def preload(settings: RuntimeSettings, made: Iterator[ComplaintSubmitted]) -> None:
+    """Have them in the topic before anybody reads it."""
+    producer = Producer(settings, ProducingMetrics(CollectorRegistry()))
+    await producer.start()
+    while some := [Outgoing(COMPLAINT_SUBMITTED, complaint) for complaint in itertools.islice(made, 1_000)]:
+        await producer.publish(some)
+    await producer.stop()
 
 
 async def _measure(port: int, pid: int) -> dict[str, Any]:

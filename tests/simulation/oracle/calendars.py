@@ -69,15 +69,8 @@ class Calendar:
     def _counted(self, start: int, pauses: Sequence[Span]) -> Iterator[Span]:
         """Openings after `start`, without what falls into pauses."""
         for opening, closing in self._openings(start):
-            at = max(opening, start)
-            for begin, end in sorted(pauses):
-                if begin < closing and end > at:
-                    if begin > at:
-                        yield at, begin
-                    at = max(at, end)
-            if at < closing:
-                yield at, closing
-            if at >= NEVER:
+            yield from _less((max(opening, start), closing), pauses)
+            if any(end >= NEVER and begin < closing for begin, end in pauses):
                 return
 
     def _openings(self, start: int) -> Iterator[Span]:
@@ -104,14 +97,7 @@ class Calendar:
         for near in (day - timedelta(days=1), day, day + timedelta(days=1)):
             cuts += [self._span(near, span) for span in self.breaks.get(str(near), ())]
         for span in self._shifts(day):
-            at, closing = self._span(day, span)
-            for begin, end in sorted(cuts):
-                if begin < closing and end > at:
-                    if begin > at:
-                        yield at, begin
-                    at = max(at, end)
-            if at < closing:
-                yield at, closing
+            yield from _less(self._span(day, span), cuts)
 
     def _shifts(self, day: date) -> Sequence[Sequence[str]]:
         return self.overrides[str(day)] if str(day) in self.overrides else self.weekly.get(day.weekday(), ())
@@ -127,6 +113,18 @@ class Calendar:
         days, rest = divmod(second, DAY_S)
         wall = datetime.combine(day, datetime.min.time()) + timedelta(days=days, seconds=rest)
         return us_of(wall.replace(tzinfo=self.zone))
+
+
+def _less(span: Span, cuts: Sequence[Span]) -> Iterator[Span]:
+    """What is left of a span."""
+    at, closing = span
+    for begin, end in sorted(cuts):
+        if begin < closing and end > at:
+            if begin > at:
+                yield at, begin
+            at = max(at, end)
+    if at < closing:
+        yield at, closing
 
 
 def _seconds(text: str) -> int:
