@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -27,7 +28,7 @@ from services.notifier.means import SERVICE, Means
 from services.notifier.notification_store import MongoNotificationStore
 from services.notifier.policy import NotificationPolicy
 from services.notifier.receiving import Receiving
-from services.notifier.schedule.now import system_now
+from services.notifier.schedule.now import Now, system_now, whole_milliseconds
 from services.notifier.settings import NotifierSettings
 from services.notifier.smpp_gateway import SmppAccount, SmppGateway
 from services.notifier.smtp_gateway import SmtpAccount, SmtpGateway
@@ -44,13 +45,15 @@ from services.runtime.retries import until_available
 from services.runtime.sealing import Keyring
 from services.runtime.settings import EXIT_WRONG_SETTINGS, load
 from services.runtime.surroundings import Surroundings
+from services.runtime.time_source import Clock, utc_of
 from services.runtime.written import WrongYaml, read_yaml_file, told
 
 
 class Foundation:
-    """The indexes, made before anything is read."""
+    """The indexes and the time, there before anything is read."""
 
-    def __init__(self, notes: MongoNotificationStore, deadlines: MongoDeadlineStore) -> None:
+    def __init__(self, clock: Clock, notes: MongoNotificationStore, deadlines: MongoDeadlineStore) -> None:
+        self._clock = clock
         self._notes = notes
         self._deadlines = deadlines
 
@@ -58,6 +61,7 @@ class Foundation:
         """Make them, for as long as the database is away."""
         async for attempt in until_available():
             with attempt:
+                await self._clock.sync()
                 await self._notes.create_indexes()
                 await self._deadlines.prepare()
 
@@ -136,6 +140,7 @@ def notifier(
     producer: Producer,
     deadlines: Deadlines,
     metrics: NotifierMetrics,
+    now: Now,
 ) -> Notifier:
     """The handlers on the database's stores."""
     addressees = MongoAddresseeStore(database)
@@ -151,7 +156,7 @@ def notifier(
             alarm=deadlines,
             metrics=metrics,
             blind=keyring.blind,
-            now=system_now,
+            now=now,
             owner=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",
             partitions=settings.partitions,
         )
@@ -162,7 +167,7 @@ def notifier(
         dispatcher=dispatcher,
         alarm=deadlines,
         policy=policy,
-        now=system_now,
+        now=now,
         partitions=settings.partitions,
     )
 
@@ -183,8 +188,12 @@ def parts(
     database = around.database
     producer = Producer(settings, ProducingMetrics(registry), client=around.producer)
     notes, timers = MongoNotificationStore(database), MongoDeadlineStore(database)
-    deadlines = Deadlines(SERVICE, timers, DeadlineMetrics(registry), timing=timing)
-    receiving = Receiving(store=notes, metrics=metrics, now=system_now)
+    deadlines = Deadlines(SERVICE, timers, DeadlineMetrics(registry), clock=around.clock, timing=timing)
+
+    def now() -> datetime:
+        return whole_milliseconds(utc_of(around.clock))
+
+    receiving = Receiving(store=notes, metrics=metrics, now=now)
     provided = provide(receiving, readiness)
     handlers = notifier(
         settings,
@@ -196,6 +205,7 @@ def parts(
         producer=producer,
         deadlines=deadlines,
         metrics=metrics,
+        now=now,
     )
     consumption = Consumption(
         SERVICE,
@@ -210,7 +220,7 @@ def parts(
         application=around.application,
     )
     timekeeping = Firing(deadlines, handlers.on_due, consumption.ownership)
-    return [producer, Foundation(notes, timers), provided, timekeeping, consumption]
+    return [producer, Foundation(around.clock, notes, timers), provided, timekeeping, consumption]
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from services.runtime.deadline_window import Window
 from services.runtime.logging import get_logger
 from services.runtime.metrics import DeadlineMetrics
 from services.runtime.retries import FAILED, is_unavailable
-from services.runtime.time_source import Clock, SystemClock
+from services.runtime.time_source import Clock
 
 __all__ = ["Deadline", "Deadlines", "Due", "Firing", "OnDue", "Owner", "Timing"]
 
@@ -93,14 +93,14 @@ class Deadlines:
         store: DeadlineStore,
         metrics: DeadlineMetrics,
         *,
-        clock: Clock | None = None,
-        timing: Timing | None = None,
+        clock: Clock,
+        timing: Timing,
     ) -> None:
         self._service = service
         self._store = store
         self._metrics = metrics
-        self._clock = clock or SystemClock()
-        self._timing = timing or Timing()
+        self._clock = clock
+        self._timing = timing
         self._worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._window = Window(size_max=self._timing.window_size_max)
         self._wake = asyncio.Event()
@@ -175,6 +175,7 @@ class Deadlines:
         """Say that this worker lives and follows its shards, for ever: beside the ticks, which take long at times."""
         while True:
             with contextlib.suppress(*FAILED):  # The ticks meet the same, and say so.
+                await self._clock.sync()
                 now = self._clock.time()
                 await self._store.live(self._worker, now=now)
                 if self._is_following(now) and now - self._followed_at >= self._timing.followed_s / 6:

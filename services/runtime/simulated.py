@@ -24,6 +24,9 @@ class VirtualClock:
         """See `Clock`."""
         return self._at
 
+    async def sync(self) -> None:
+        """See `Clock`."""
+
     async def wait(self, wake: asyncio.Event | None, seconds: float) -> None:
         """See `Clock`."""
         passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -10,10 +11,22 @@ class Clock(Protocol):
     """Wall-clock time, and waiting."""
 
     def time(self) -> float:
-        """Seconds since 1970, UTC. May jump when somebody sets the machine's clock."""
+        """Seconds since 1970, UTC. May jump when somebody sets that clock."""
+
+    async def sync(self) -> None:
+        """Ask whoever keeps the time, if that was not done of late.
+
+        Raises:
+            Exception: of `UNAVAILABLE`, when nobody answers; the time goes on as it was known.
+        """
 
     async def wait(self, wake: asyncio.Event | None, seconds: float) -> None:
         """Return when `wake` is set or the seconds have passed, whichever is first. Never fails."""
+
+
+def utc_of(clock: Clock) -> datetime:
+    """The time of a clock."""
+    return datetime.fromtimestamp(clock.time(), UTC)
 
 
 class SystemClock:
@@ -22,6 +35,9 @@ class SystemClock:
     def time(self) -> float:
         """See `Clock`."""
         return time.time()
+
+    async def sync(self) -> None:
+        """See `Clock`."""
 
     async def wait(self, wake: asyncio.Event | None, seconds: float) -> None:
         """See `Clock`."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter as Multiset
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -20,6 +20,7 @@ from services.runtime.readiness import Readiness
 from services.runtime.retries import every, until_available
 from services.runtime.settings import load
 from services.runtime.surroundings import Surroundings
+from services.runtime.time_source import Clock, utc_of
 from services.sla_monitor.clock_store import PARTS, ClockStore
 from services.sla_monitor.counting import Counter
 from services.sla_monitor.handlers import SlaMonitor
@@ -35,12 +36,13 @@ _WORK_TO_REST = 20
 
 
 class Foundation:
-    """What must be there before the first batch, and is looked after beside the messages: indexes, policies, counts."""
+    """What must be there before the first batch: indexes, the time, policies; policies and counts are looked after."""
 
     def __init__(
         self,
         *,
         settings: SlaMonitorSettings,
+        clock: Clock,
         deadlines: MongoDeadlineStore,
         clocks: ClockStore,
         policies: PolicyStore,
@@ -48,6 +50,7 @@ class Foundation:
         default: SlaPolicy,
     ) -> None:
         self._settings = settings
+        self._clock = clock
         self._deadlines = deadlines
         self._clocks = clocks
         self._store = policies
@@ -62,6 +65,7 @@ class Foundation:
         """Make it, for as long as the database is away."""
         async for attempt in until_available():
             with attempt:
+                await self._clock.sync()
                 await self._deadlines.prepare()
                 await self._clocks.prepare()
                 self.policies = await self._store.policies(self._default)
@@ -113,10 +117,11 @@ def parts(
     database = around.database
     producer = Producer(settings, ProducingMetrics(registry), client=around.producer)
     deadline_store = MongoDeadlineStore(database)
-    deadlines = Deadlines(SERVICE, deadline_store, DeadlineMetrics(registry), timing=timing)
+    deadlines = Deadlines(SERVICE, deadline_store, DeadlineMetrics(registry), clock=around.clock, timing=timing)
     clocks, metrics = ClockStore(database), SlaMetrics(registry)
     foundation = Foundation(
         settings=settings,
+        clock=around.clock,
         deadlines=deadline_store,
         clocks=clocks,
         policies=PolicyStore(database),
@@ -130,7 +135,7 @@ def parts(
         policies=lambda: foundation.policies,
         publish=producer.publish_records,
         caught_up=lambda partition: consumption.ownership.caught_up(partition),  # noqa: PLW0108 - it is made below
-        now=lambda: datetime.now(UTC),
+        now=partial(utc_of, around.clock),
         counting=Counter(metrics),
     )
     consumption = Consumption(

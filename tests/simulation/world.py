@@ -50,6 +50,7 @@ from services.runtime.readiness import Readiness
 from services.runtime.sealing import Keyring
 from services.runtime.settings import RuntimeSettings
 from services.runtime.surroundings import Surroundings
+from services.runtime.time_source import SystemClock
 from services.runtime.worker import Part, Watched
 from services.runtime.written import read_yaml_file
 from services.sla_monitor import app as sla_app
@@ -243,6 +244,7 @@ class World:
     def _parts(self, place: Place) -> Sequence[Part]:
         around = Surroundings(
             SimulatedDatabase(self.store, Carrier(self.ways["database"])),  # type: ignore[arg-type]
+            SystemClock(),
             producer=partial(simulated.Producer, self.broker),  # type: ignore[arg-type]
             application=partial(simulated.Application, self.broker),  # type: ignore[arg-type]
         )

@@ -9,5 +9,9 @@ Now = Callable[[], datetime]
 
 def system_now() -> datetime:
     """The machine's time."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return whole_milliseconds(datetime.now(UTC))
+
+
+def whole_milliseconds(at: datetime) -> datetime:
+    """The same without what the database does not keep."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
