@@ -106,6 +106,11 @@ class Dispatcher:
             await self._save(unwritten)
             await self.receipts.match_parked(unwritten)
         await self._teller.follow([*leave, *unwritten], told={})
+        # Who marked a message may have died before it looked for the receipts that had come already.
+        silent = [n for n in take if n.state is State.SENT]
+        if silent and await self.receipts.match_parked(silent):
+            still = await self._means.store.load([n.id for n in silent], due_by=now)
+            take = [n for n in take if n.state is not State.SENT] + list(still.values())
         if take:
             await self._claim_and_send(take, were_told=were_told)
 

@@ -69,13 +69,14 @@ class Receipts:
         """Whether it can be taken in without reading."""
         return receipt.provider_id in self._in_mind
 
-    async def match_parked(self, notes: Sequence[Notification]) -> None:
-        """Take in what came to another process before we had marked these messages."""
+    async def match_parked(self, notes: Sequence[Notification]) -> bool:
+        """Take in what came to another process before these messages were marked; whether there was any."""
         sent = [id_ for n in notes if n.state is State.SENT for id_ in n.attempts[-1].provider_ids]
         found = await self._means.store.parked(sent)
-        if found:
-            left = {r.provider_id for r in await self.apply(found)}
-            await self._means.store.unpark([r.provider_id for r in found if r.provider_id not in left])
+        left = {r.provider_id for r in await self.apply(found)} if found else set()
+        taken = [r.provider_id for r in found if r.provider_id not in left]
+        await self._means.store.unpark(taken)
+        return bool(taken)
 
     async def apply(self, receipts: Sequence[Receipt]) -> list[Receipt]:
         """Take in what receipts say, and tell it.

@@ -191,6 +191,16 @@ async def test_a_receipt_before_the_mark_is_kept_and_matched(world: World) -> No
     assert world.publisher.story == ["requested", "sent", "delivered"]
 
 
+async def test_a_kept_receipt_counts_when_its_worker_died_before_it_looked(world: World) -> None:
+    """The message had arrived, so its time limit brings no second one by e-mail."""
+    await world.worker().take_in([(notice(), None)])
+    await world.store.park([Receipt("sms-0", arrived=True)], world.now)
+    await world.pass_time(world.worker(), 301)
+    assert world.email.sent == []
+    assert world.publisher.story == ["requested", "sent", "delivered"]
+    assert await world.store.parked(["sms-0"]) == []
+
+
 async def test_a_receipt_that_cannot_be_stored_is_not_acknowledged(world: World) -> None:
     """The gateway hears of the error and lets the provider send it again."""
     worker = world.worker()
