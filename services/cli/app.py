@@ -10,28 +10,28 @@ import click
 
 from deploy.local.run_file import read_run, run_folder
 
-COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+COMMANDS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
     {
-        "up": ("stack", "up"),
-        "scale": ("stack", "scale"),
-        "down": ("stack", "down"),
-        "status": ("stack", "status"),
-        "feed": ("feed", "feed"),
-        "classify": ("classify", "classify"),
-        "train-classifier": ("train_classifier", "train_classifier"),
-        "due": ("due", "due"),
-        "verify": ("verify", "verify"),
-        "dead-letters": ("dead_letters", "dead_letters"),
-        "bench": ("bench.app", "bench"),
-        "demo": ("demo", "demo"),
-        "policy": ("policies", "policy"),
-        "directory": ("directory", "directory"),
-        "rejected": ("rejected", "rejected"),
-        "keyring": ("keyring", "keyring"),
-        "docs": ("docs", "docs"),
+        "up": ("stack", "up", "Start Amends on this machine."),
+        "scale": ("stack", "scale", "Run more or fewer processes of a service."),
+        "down": ("stack", "down", "Stop what `up` started. Data stays."),
+        "status": ("stack", "status", "Say what runs, where, and whether it is ready."),
+        "feed": ("feed", "feed", "Send the complaints of a file."),
+        "classify": ("classify", "classify", "Say what complaint texts are about."),
+        "train-classifier": ("train_classifier", "train_classifier", "Build the classifier's trained data file."),
+        "due": ("due", "due", "Say when a clock is due, and show how it was counted."),
+        "verify": ("verify", "verify", "Was anything lost, doubled or late?"),
+        "dead-letters": ("dead_letters", "dead_letters", "Messages that could not be processed."),
+        "bench": ("bench.app", "bench", "Measure parts, or all of them."),
+        "demo": ("demo", "demo", "Start everything, feed complaints, and show it live."),
+        "policy": ("policies", "policy", "Limits, warnings and escalation."),
+        "directory": ("directory", "directory", "Who there is, and who gets which tickets."),
+        "rejected": ("rejected", "rejected", "Complaints that the intake refused, with their reasons."),
+        "keyring": ("keyring", "keyring", "Keys that personal data is sealed with."),
+        "docs": ("docs", "docs", "Write schemas and tables in docs/ anew from the code."),
     },
 )
-"""Name of the subcommand: module in this folder, and the click command in it."""
+"""Name of the subcommand: module in this folder, the click command in it, and what it says of itself in a line."""
 
 ON_THE_STACK: Final = frozenset({"verify", "dead-letters", "policy", "directory", "rejected"})
 """Those that talk to Kafka or the database: without addresses of their own they take those of `amends up`."""
@@ -50,9 +50,14 @@ class Lazy(click.Group):
             return None
         if cmd_name in ON_THE_STACK:
             use_running_stack()
-        module, name = COMMANDS[cmd_name]
+        module, name, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(importlib.import_module(f"services.cli.{module}"), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
+        """List all of them without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
 
 
 def use_running_stack() -> None:
