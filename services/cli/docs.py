@@ -22,6 +22,10 @@ SETTINGS = (
     ("services.sla_monitor.settings", "SlaMonitorSettings", "sla_monitor"),
     ("services.notifier.settings", "NotifierSettings", "notifier"),
 )
+ON_ONE_MACHINE = (
+    ("AMENDS_RUN", ".run", "Folder of the stack that `amends up` starts: data, logs, `run.json`."),
+    ("AMENDS_CACHE", "~/.cache/amends", "Folder of what the local stack downloads or builds once."),
+)
 
 
 @click.command(short_help="Write schemas and tables in docs/ anew from the code.")
@@ -63,6 +67,8 @@ def settings_page() -> str:
             lines += ["", f"## {title}", "", "| Variable | Default | Meaning |", "|---|---|---|"]
             for variable, default, meaning in rows:
                 lines.append(f"| `{variable}` | {f'`{default}`' if default else ''} | {meaning} |")
+    lines += ["", "## On one machine", "", "| Variable | Default | Meaning |", "|---|---|---|"]
+    lines += [f"| `{variable}` | `{default}` | {meaning} |" for variable, default, meaning in ON_ONE_MACHINE]
     return "\n".join(lines) + "\n"
 
 
