@@ -9,8 +9,8 @@ import pytest
 
 from services.runtime import mongo
 from services.runtime.deadline_store import Deadline, DeadlineStore, MongoDeadlineStore, ShardState, kept_seconds
-from services.runtime.simulated import MemoryDeadlineStore
 from tests.simulation.database import Store
+from tests.unit.runtime.fakes import MemoryDeadlineStore
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 T = NOON.timestamp()

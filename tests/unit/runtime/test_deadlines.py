@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from services.runtime.deadline_store import Deadline, ShardState
 from services.runtime.deadlines import Deadlines, Due, Timing
 from services.runtime.metrics import DeadlineMetrics
-from services.runtime.simulated import MemoryDeadlineStore, VirtualClock
+from tests.unit.runtime.fakes import MemoryDeadlineStore, VirtualClock
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""Time and deadlines without a clock or a database, for simulations: a test is the time, and can break the store.
+"""Time and deadlines without a clock or a database: a test is the time, and can break the store.
 
 `MemoryDeadlineStore` passes the contract tests that the real store passes.
 """
@@ -43,7 +43,7 @@ class VirtualClock:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(0)
         # Who else is to run now is said nowhere else.
-        while loop._ready:  # type: ignore[attr-defined]  # noqa: SLF001, ASYNC110
+        while loop._ready:  # type: ignore[attr-defined]  # noqa: ASYNC110
             await asyncio.sleep(0)
 
     async def advance(self, seconds: float) -> None:
