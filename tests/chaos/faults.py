@@ -5,6 +5,7 @@ all is well again: that is what the run measures.
 """
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -212,8 +213,9 @@ def clock_off(*, forwards: bool) -> Context:
 async def policy_changed(system: System, _rng: random.Random) -> AsyncIterator[Injected]:
     """A new version of the service levels is loaded, and those who work by it are restarted one after the other."""
     policy = yaml.safe_load(await _amends(system, "policy", "show"))
-    policy["version"] += 1
-    policy["effective_from"] = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    loaded = json.loads(await _amends(system, "policy", "list", "--json"))["versions"]
+    policy["version"] = max(version["version"] for version in loaded) + 1
+    policy["effective_from"] = (datetime.now(UTC) + timedelta(seconds=15)).isoformat()
     policy["clocks"]["first_answer"]["rules"][0]["target"] = f"{55 + policy['version'] % 10}s"
     file = system.folder / "policy.yaml"
     file.write_text(yaml.safe_dump(policy, allow_unicode=True))
@@ -246,11 +248,12 @@ async def _amends(system: System, *arguments: str) -> str:
         subprocess.run,
         [str(Path(sys.executable).with_name("amends")), *arguments],
         env={**os.environ, "AMENDS_RUN": str(system.folder)},
-        stdout=subprocess.PIPE,
-        check=True,
+        capture_output=True,
+        check=False,
         text=True,
         timeout=60,
     )
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 
