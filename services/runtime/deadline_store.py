@@ -46,6 +46,8 @@ class Due:
     revision: int
     attempts: int
     """How often it was handed out before: 0 unless a worker died with it, or its handler failed or had to wait."""
+    claimed_at: datetime
+    """What has passed is what had passed then: a worker that stood still since may have missed what happened."""
 
 
 class ShardState(StrEnum):
@@ -207,7 +209,7 @@ class MongoDeadlineStore:
             for holder in dead:
                 await self._deadlines.update_many({"_id": named, "state": _FIRED, "fired_by": holder}, won)
             found = await self._deadlines.find({"_id": named}).to_list(None)
-        return [_due(d) for d in found if d.get("fired_by") == token]
+        return [_due(d, claimed_at=_date(now)) for d in found if d.get("fired_by") == token]
 
     async def postpone(self, due: Due, *, until: Seconds, token: str) -> None:
         """See `DeadlineStore`."""
@@ -280,7 +282,7 @@ def _document(deadline: Deadline) -> dict[str, Any]:
     }
 
 
-def _due(document: Mapping[str, Any]) -> Due:
+def _due(document: Mapping[str, Any], *, claimed_at: datetime) -> Due:
     return Due(
         id=document["_id"],
         shard=document["shard"],
@@ -288,4 +290,5 @@ def _due(document: Mapping[str, Any]) -> Due:
         payload=document["payload"],
         revision=document["revision"],
         attempts=document["attempts"] - 1,
+        claimed_at=claimed_at,
     )

@@ -161,11 +161,10 @@ class SlaMonitor:
             work = _Work(self._caught_up)
             # What is found unchanged is armed again without a save, which would notice that it is old.
             stored = await self._clocks.load(pending, fresh=True)
-            now = self._now()
             for ticket, come in pending.items():
                 for d in come:
                     if ticket in stored:
-                        self._decide_due(d, stored[ticket], now, work)
+                        self._decide_due(d, stored[ticket], work)
             lost = await self._finish(work)
             pending = {ticket: come for ticket, come in pending.items() if ticket in lost}
 
@@ -197,7 +196,7 @@ class SlaMonitor:
         elif before is not None:
             work.standing[ticket] = (before, shard)
 
-    def _decide_due(self, due: Due, before: Stored, now: datetime, work: _Work) -> None:
+    def _decide_due(self, due: Due, before: Stored, work: _Work) -> None:
         """Tell what has passed. The deadline is used up, so the next one is armed in any case."""
         cause = f"due:{due.revision}"
         if due.attempts:
@@ -207,7 +206,7 @@ class SlaMonitor:
             if due.attempts:
                 work.standing[before.sla.ticket_id] = (before, due.shard)
             return
-        sla, facts = due_facts(before.sla, now, policies=self._policies())
+        sla, facts = due_facts(before.sla, due.claimed_at, policies=self._policies())
         used_up = replace(before, armed=None)
         work.changes.append(_change(sla, used_up, due.shard, [Told(cause, fact, encode(fact)) for fact in facts]))
 

@@ -68,7 +68,7 @@ class Scene(World):
         due = [d for d in self.alarm.armed.values() if d.due_at <= self.now]
         for deadline in due:
             del self.alarm.armed[deadline.id]
-        await notifier.on_due([Due(d.id, d.shard, d.due_at, d.payload, d.revision, attempts=0) for d in due])
+        await notifier.on_due([Due(d.id, d.shard, d.due_at, d.payload, d.revision, 0, self.now) for d in due])
 
     @property
     def texts(self) -> list[str]:

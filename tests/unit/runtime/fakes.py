@@ -8,6 +8,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from services.runtime.deadline_store import Deadline, Due, Seconds, Shard, ShardState, kept_seconds, worker_of
 
@@ -128,9 +129,11 @@ class MemoryDeadlineStore:
                 kept.fired_by = token
                 kept.attempts += 1
         self.after("claim")
+        claimed_at = datetime.fromtimestamp(now, UTC)
         return [
-            Due(id_, k.deadline.shard, k.deadline.due_at, k.deadline.payload, k.deadline.revision, k.attempts - 1)
+            Due(id_, d.shard, d.due_at, d.payload, d.revision, k.attempts - 1, claimed_at)
             for id_, k in self._held(ids, token)
+            for d in [k.deadline]
         ]
 
     async def postpone(self, due: Due, *, until: Seconds, token: str) -> None:

@@ -137,7 +137,7 @@ class World:
             self.now = max(self.now, deadline.due_at)
             while True:
                 try:
-                    await self.process().on_due([_due(deadline, attempts)])
+                    await self.process().on_due([_due(deadline, attempts, claimed_at=self.now)])
                 except CrashError:
                     attempts += 1
                     continue
@@ -173,8 +173,8 @@ def received(message: Message) -> Received[Message]:
     return Received(message, "t", PARTITION, 0, None, original, message.ce_time)
 
 
-def _due(deadline: Deadline, attempts: int) -> Due:
-    return Due(deadline.id, deadline.shard, deadline.due_at, {}, deadline.revision, attempts)
+def _due(deadline: Deadline, attempts: int, *, claimed_at: datetime) -> Due:
+    return Due(deadline.id, deadline.shard, deadline.due_at, {}, deadline.revision, attempts, claimed_at)
 
 
 def _content(message: Message) -> str:
@@ -243,6 +243,22 @@ async def test_redelivery_of_everything_tells_the_same(life: list[TicketEvent | 
     assert {i: d.due_at for i, d in world.armed.items()} == {i: d.due_at for i, d in armed.items()}
 
 
+async def test_a_worker_that_stood_still_tells_what_had_passed_when_it_claimed(
+    life: list[TicketEvent | NotificationDelivered],
+) -> None:
+    """What came meanwhile may have stopped the clock, and is read before anything later is told."""
+    world = World()
+    await world.deliver(*life[:1])
+    first = min(world.armed.values(), key=lambda d: d.due_at)
+    before = len(world.published)
+    world.now = first.due_at + timedelta(days=30)
+    await world.process().on_due([_due(first, 0, claimed_at=first.due_at)])
+    told = [o.message for o in world.published[before:]]
+    assert told
+    assert all(fact.ce_time <= first.due_at for fact in told)
+    assert [d.due_at > first.due_at for d in world.armed.values() if d.id != first.id] == [True]
+
+
 async def test_two_workers_that_meet(life: list[TicketEvent | NotificationDelivered]) -> None:
     """Who finds the clocks changed decides again from what the other has saved, and tells it once."""
     quiet, world = World(), World()
@@ -252,7 +268,7 @@ async def test_two_workers_that_meet(life: list[TicketEvent | NotificationDelive
 
     async def meanwhile() -> None:
         deadline = next(iter(world.armed.values()))
-        await world.process().on_due([_due(deadline, 0)])
+        await world.process().on_due([_due(deadline, 0, claimed_at=world.now)])
 
     world.meanwhile = meanwhile
     await world.deliver(life[3])
