@@ -134,6 +134,12 @@ class History:
     """When broker and database could be reached, and an SLA worker lived and had taken over its partitions."""
     late_s_max: float = 1.5
     """Inside `able`, what is due is told this soon."""
+    taken_over_s: float = 10.0
+    """An event whose reader dies inside `able` is read by another so soon; a deadline does not wait for that."""
+    sla_lives: list[tuple[datetime, datetime]] = field(default_factory=list)
+    """When each SLA worker ran, from its start or thaw to its death or freezing."""
+    followed_s: float = 3.0
+    """When no SLA worker has run for so long, nothing is told before what came meanwhile has been read."""
     poison: set[Place] = field(default_factory=set)
     """Records that were put there as garbage."""
     settled: bool = True

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tests.simulation.aims import STEPS
 from tests.simulation.network import Mishap
 from tests.simulation.provider import Whim
 
@@ -44,12 +45,12 @@ _ACTIONS: Final[tuple[dict[str, Any], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One client's complaint, and when it is first sent; `twice`: a second time while the first is under way."""
+    """One client's complaint, and when it is first sent; `again_s`: a second time, so long after."""
 
     at_s: float
     key: str | None
     body: dict[str, Any]
-    twice: bool = False
+    again_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,10 @@ class Fault:
     """One thing that goes wrong.
 
     `what` is `kill`, `stop`, `freeze` (a process: `where` is its place, `number` the steps until then, `for_s` how long
-    it stands still), `away` (a way), `flush` (Redis), `poison` (`where` is the topic), a `Mishap` (`where` is a
-    way, `number` the requests before it) or a `Whim` (`where` is a provider).
+    it stands still or stays away), `away` (a way), `flush` (Redis), `poison` (`where` is the topic), a `Mishap`
+    (`where` is a way, `number` the requests before it) or a `Whim` (`where` is a provider). With `step`, `where` is a
+    service, and hit is whichever of its processes comes to this operation on the database after `number` others:
+    `after_s` after it is answered.
     """
 
     at_s: float
@@ -76,9 +79,12 @@ class Fault:
     where: str
     number: int = 0
     for_s: float = 0.0
+    step: str = ""
+    after_s: float = 0.0
 
     def __str__(self) -> str:
         detail = (f" after {self.number}" if self.number else "") + (f" for {self.for_s:.2f} s" if self.for_s else "")
+        detail += f" {self.after_s:.3f} s behind {self.step}" if self.step else ""
         return f"{self.at_s:6.2f} s  {self.what} {self.where}{detail}"
 
 
@@ -112,7 +118,8 @@ def scenario(seed: int) -> Scenario:
     asked = [one for _ in range(chance.randint(0, 10)) for one in _asked(chance, chance.randrange(len(sent)))]
     made = Scenario(seed, chance.choice((1, 2, 3)), workers, sent, asked)
     # A run without faults now and then: what is wrong there is wrong by itself.
-    made.faults.extend(sorted(_faults(chance, made), key=lambda fault: fault.at_s) if chance.random() < 0.95 else [])
+    if chance.random() < 0.95:
+        made.faults.extend(sorted((*_aimed(chance, made), *_faults(chance, made)), key=lambda fault: fault.at_s))
     return made
 
 
@@ -130,6 +137,12 @@ def _complaints(chance: random.Random) -> Iterator[Sent]:
     for number in range(chance.randint(2, 7)):
         at_s = chance.uniform(begin_s, end_s)
         kind = chance.random()
+        if made and kind < 0.03:
+            # Another complaint under a key that is in use: one of them is refused.
+            earlier = chance.choice(made)
+            body = {**_body(chance, number), "channel": earlier.body["channel"]}
+            yield Sent(earlier.at_s + chance.choice((0.002, 0.02, 1.0)), earlier.key, body)
+            continue
         if made and kind < 0.35:
             # The same matter again: by the same or another channel, at once or later.
             earlier = chance.choice(made)
@@ -139,7 +152,8 @@ def _complaints(chance: random.Random) -> Iterator[Sent]:
         elif kind < 0.42:
             one = Sent(at_s, f"wrong-{number}", {"channel": "web", "description": "", "waybills": [7]})
         else:
-            one = Sent(at_s, None if kind > 0.95 else f"key-{number}", _body(chance, number), chance.random() < 0.2)
+            again_s = chance.choice((0.0, 0.005, 0.03, 2.0)) if chance.random() < 0.25 else None
+            one = Sent(at_s, None if kind > 0.95 else f"key-{number}", _body(chance, number), again_s)
             made.append(one)
         yield one
 
@@ -160,6 +174,15 @@ def _body(chance: random.Random, number: int) -> dict[str, Any]:
         "waybills": [waybill],
         "description": text.format(waybill=waybill),
     }
+
+
+def _aimed(chance: random.Random, made: Scenario) -> Iterator[Fault]:
+    if chance.random() < 0.7:
+        yield from (_step(chance, made) for _ in range(chance.choice((1, 1, 2, 3))))
+    if chance.random() < 0.15:
+        yield from _outage(chance, made)
+    if made.workers["sla_monitor"] > 1:
+        yield _late(chance)
 
 
 def _faults(chance: random.Random, made: Scenario) -> Iterator[Fault]:
@@ -194,8 +217,50 @@ def _process(chance: random.Random, made: Scenario, at_s: float) -> Fault:
     what, place = chance.choice(("kill", "kill", "kill", "stop", "freeze")), chance.choice(made.places)
     if what == "stop":
         return Fault(at_s, what, place)
-    for_s = chance.choice((0.3, 2.0, 8.0, 8.0)) if what == "freeze" else 0.0
+    for_s = chance.choice((0.3, 2.0, 8.0, 12.0)) if what == "freeze" else 0.0
     return Fault(at_s, what, place, number=1 + int(chance.expovariate(1 / 60)), for_s=for_s)
+
+
+def _step(chance: random.Random, made: Scenario) -> Fault:
+    """Somebody is hit at a step of his work; mostly in a service where another may take over."""
+    services = ["router", "router", "router", "sla_monitor", "sla_monitor", "notifier", "notifier", "intake"]
+    several = [s for s in services if made.workers[s] > 1] if chance.random() < 0.7 else []
+    service = chance.choice(several or services)
+    what = chance.choice(("kill", "freeze"))
+    # A frozen one wakes up when its partitions have long gone to another, and goes on as if nothing had been.
+    for_s = chance.choice((2.0, 12.0, 12.0)) if what == "freeze" else chance.choice((0.0, 0.0, 9.0))
+    at_s = chance.choice((chance.choice(made.sent).at_s, chance.uniform(0.0, SAFETY_S * 0.8)))
+    return Fault(
+        at_s,
+        what,
+        service,
+        number=int(chance.expovariate(1.0)),
+        for_s=for_s,
+        step=chance.choice(STEPS[service]),
+        after_s=chance.choice((0.0, 0.0, chance.uniform(0.001, 0.05), chance.uniform(0.01, 0.5))),
+    )
+
+
+def _outage(chance: random.Random, made: Scenario) -> Iterator[Fault]:
+    """All workers of a service die and stay away, soon after a complaint."""
+    service = chance.choice(("sla_monitor", "sla_monitor", "router", "notifier"))
+    at_s, for_s = (
+        min(chance.choice(made.sent).at_s + chance.uniform(0.1, 2.0), SAFETY_S - 0.1),
+        chance.uniform(7.0, 12.0),
+    )
+    for place in made.places:
+        if _service(place) == service:
+            yield Fault(at_s, "kill", place, number=1, for_s=for_s)
+
+
+def _late(chance: random.Random) -> Fault:
+    """Long after all else, when deadlines still come: one of two who fire them. The other is to do it in time."""
+    at_s, place = SAFETY_S + 12.5 + chance.expovariate(1 / 4), chance.choice(("sla_monitor-1", "sla_monitor-2"))
+    return Fault(at_s, chance.choice(("kill", "freeze")), place, number=1 + int(chance.expovariate(1 / 10)), for_s=10.0)
+
+
+def _service(place: str) -> str:
+    return place.rpartition("-")[0]
 
 
 def _at_work(chance: random.Random, made: Scenario, at_s: float) -> float:

@@ -5,9 +5,10 @@ import contextlib
 import functools
 import gc
 import json
+import math
 import random
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,7 +22,6 @@ from zoneinfo import ZoneInfo
 import structlog
 import time_machine
 from prometheus_client import CollectorRegistry
-from pymongo.errors import AutoReconnect
 
 from schemas.codec import encode
 from schemas.codes import ActorKind, DeliveryChannel
@@ -57,6 +57,7 @@ from services.sla_monitor import app as sla_app
 from services.sla_monitor.policy import PACKAGED, SlaPolicy, parse_policy
 from services.sla_monitor.settings import SlaMonitorSettings
 from tests.simulation import broker as simulated
+from tests.simulation.aims import Aim, Carrier
 from tests.simulation.broker import Broker
 from tests.simulation.database import SimulatedDatabase, Store
 from tests.simulation.history import Answer, History, Recorded
@@ -70,8 +71,12 @@ LIVENESS_S: Final = 150.0
 """After everything has healed, whatever was accepted comes to its end within so long."""
 TIMING: Final = Timing(window_s=60.0, tick_s=1.0, swept_after_s=1.5, lease_s=3.0, followed_s=6.0, gather_s=0.05)
 """Coarser than in production, because every look at the database costs a simulation its time."""
-LATE_S_MAX: Final = 6.0
-"""What `TIMING` allows for: sweep after 1.5 s, a tick of 1 s, a lease of 3 s at the worst."""
+LATE_S_MAX: Final = 5.0
+"""What `TIMING` allows for: a lease of 3 s or a sweep after 1.5 s, a tick of 1 s, and what the database takes."""
+TAKEN_OVER_S: Final = 10.0
+"""So long after an owner's death the next one has read what came meanwhile: a session, a heartbeat, a beginning."""
+ABLE_AFTER_S: Final = 12.0
+"""So long after everything has healed, everybody has taken up his work."""
 
 
 @dataclass(slots=True)
@@ -84,21 +89,8 @@ class Place:
     intake: Intake | None = None
     stop: asyncio.Event | None = None
     lives: int = 0
-
-
-class Carrier:
-    """Takes a process's operations to the database."""
-
-    def __init__(self, way: Way) -> None:
-        self._way = way
-
-    async def call(self, _operation: str, steps: Sequence[Callable[[], None]]) -> None:
-        """See `tests.simulation.database.Carrier`."""
-        await self._way.request(steps, _reconnect)
-
-
-def _reconnect() -> Exception:
-    return AutoReconnect("connection closed")
+    away_s: float = 0.0
+    """How long it stays away when it dies next; 0: as long as chance has it."""
 
 
 class World:
@@ -123,6 +115,7 @@ class World:
             "email": Provider(loop, self.ways["email"], DeliveryChannel.EMAIL, receipts=False),
         }
         self.places = [Place(name, name.rpartition("-")[0]) for name in scenario.places]
+        self.aims: dict[str, list[Aim]] = {service: [] for service in scenario.workers}
         self.answers: list[Answer] = []
         self.poison: set[tuple[str, int, int]] = set()
         self.logs: list[tuple[str, str]] = []
@@ -132,6 +125,8 @@ class World:
         self._faults_chance = random.Random(f"faults {scenario.seed}")
         self._pending = 0
         self._opened: list[dict[str, Any]] = []
+        self._sla_lives = Lives(loop)
+        self._able_from_s = math.inf
         self.broker.log.watchers.append(self._watch)
 
     async def run(self) -> History:
@@ -140,14 +135,17 @@ class World:
         for place in self.places:
             self._start(place)
         for sent in self.scenario.sent:
-            for _ in range(1 + sent.twice):
+            for after_s in (0.0,) if sent.again_s is None else (0.0, sent.again_s):
                 self._pending += 1
-                self.loop.later(sent.at_s, self._send, sent)
+                self.loop.later(sent.at_s + after_s, self._send, sent)
         for fault in self.scenario.faults:
             self.loop.later(fault.at_s, self._inject, fault)
         await asyncio.sleep(SAFETY_S)
         self._heal()
+        while not all(place.process and not place.process.frozen for place in self.places):  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
         healed_at = datetime.now(UTC)
+        self._able_from_s = self.loop.now + ABLE_AFTER_S
         settled = await self._settle()
         return History(
             records=[
@@ -170,8 +168,11 @@ class World:
             began_at=began_at,
             healed_at=healed_at,
             ended_at=datetime.now(UTC),
-            able=[(healed_at + timedelta(seconds=12.0), datetime.now(UTC))],
+            able=[(healed_at + timedelta(seconds=ABLE_AFTER_S), datetime.now(UTC))],
+            sla_lives=self._sla_lives.told(began_at),
+            followed_s=TIMING.followed_s,
             late_s_max=LATE_S_MAX,
+            taken_over_s=TAKEN_OVER_S,
             poison=self.poison,
             settled=settled,
             personal=self.personal,
@@ -213,12 +214,15 @@ class World:
         process = Process(self.loop, f"{place.name}#{place.lives}")
         place.process, place.intake = process, None
         process.on_death.append(partial(self._restart_later, place, process))
+        if place.service == "sla_monitor":
+            self._sla_lives.begin(process)
         process.spawn(self._live(place, process))
 
     def _restart_later(self, place: Place, process: Process) -> None:
         if place.process is process:
             place.process, place.intake = None, None
-            self.loop.later(self._faults_chance.choice((0.2, 1.0, 4.0)), self._start, place)
+            away_s, place.away_s = place.away_s or self._faults_chance.choice((0.2, 1.0, 4.0)), 0.0
+            self.loop.later(away_s, self._start, place)
 
     async def _live(self, place: Place, process: Process) -> None:
         place.stop = stop = asyncio.Event()
@@ -243,7 +247,7 @@ class World:
 
     def _parts(self, place: Place) -> Sequence[Part]:
         around = Surroundings(
-            SimulatedDatabase(self.store, Carrier(self.ways["database"])),  # type: ignore[arg-type]
+            SimulatedDatabase(self.store, Carrier(self.ways["database"], self.aims[place.service])),  # type: ignore[arg-type]
             SystemClock(),
             producer=partial(simulated.Producer, self.broker),  # type: ignore[arg-type]
             application=partial(simulated.Application, self.broker),  # type: ignore[arg-type]
@@ -378,7 +382,11 @@ class World:
     def _inject(self, fault: Fault) -> None:
         what, where = fault.what, fault.where
         if what in ("kill", "stop", "freeze"):
-            self._hit(fault)
+            # What comes later hits those who have long taken up their work again.
+            if fault.step:
+                self.aims[where].append(Aim(fault.step, fault.number, partial(self._strike, fault)))
+            elif fault.at_s < SAFETY_S or self.loop.now > self._able_from_s:
+                self._hit(fault)
         elif what == "away":
             self.ways[where].depart(fault.for_s)
         elif what == "flush":
@@ -395,18 +403,29 @@ class World:
 
     def _hit(self, fault: Fault) -> None:
         place = next(p for p in self.places if p.name == fault.where)
-        process = place.process
-        if process is None:
+        if place.process is None:
             return
+        if fault.what != "stop":
+            self._strike(fault, place.process)
+        elif place.stop is not None:
+            place.process.call(place.stop.set)
+
+    def _strike(self, fault: Fault, process: Process) -> None:
+        """Kill or freeze it; when it was aimed at, at once or soon."""
         if fault.what == "kill":
-            process.dies_at = process.steps + fault.number
-        elif fault.what == "stop" and place.stop is not None:
-            process.call(place.stop.set)
-        elif fault.what == "freeze":
-            process.freezes_at = process.steps + fault.number
+            next(p for p in self.places if p.process is process).away_s = fault.for_s
+        else:
             process.on_freeze.append(partial(self.loop.later, fault.for_s, process.thaw))
+        at = process.steps + (1 if fault.step else fault.number)
+        if fault.after_s:
+            self.loop.later(fault.after_s, process.kill if fault.what == "kill" else process.freeze)
+        elif fault.what == "kill":
+            process.dies_at = at
+        else:
+            process.freezes_at = at
 
     def _heal(self) -> None:
+        """Nothing goes wrong any more. Who is frozen or away comes back in his own time."""
         for way in self.ways.values():
             way.heal()
         for provider in self.providers.values():
@@ -414,7 +433,37 @@ class World:
         for place in self.places:
             if place.process is not None:
                 place.process.dies_at = place.process.freezes_at = None
-                place.process.thaw()
+        for aims in self.aims.values():
+            aims.clear()
+
+
+class Lives:
+    """When processes ran: from start or thaw to death or freeze."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self._ended: list[tuple[float, float]] = []
+        self._running: dict[Process, float] = {}
+
+    def begin(self, process: Process) -> None:
+        """It runs."""
+        self._running[process] = self._loop.now
+        process.on_death.append(partial(self._end, process))
+        process.on_freeze.append(partial(self._end, process))
+        process.on_thaw.append(lambda: self._running.setdefault(process, self._loop.now))
+
+    def _end(self, process: Process) -> None:
+        begun = self._running.pop(process, None)
+        if begun is not None:
+            self._ended.append((begun, self._loop.now))
+
+    def told(self, began_at: datetime) -> list[tuple[datetime, datetime]]:
+        """All of them."""
+        running = [(begun, self._loop.now) for begun in self._running.values()]
+        return [
+            (began_at + timedelta(seconds=begin), began_at + timedelta(seconds=end))
+            for begin, end in (*self._ended, *running)
+        ]
 
 
 async def _submit(intake: Intake | None, sent: Sent, answered: "asyncio.Future[Any]") -> None:

@@ -45,6 +45,7 @@ def _as_modelled(reading: Reading, policy: Policy, ticket: str, events: list[Rec
     for fact in facts:
         if fact.verb in STEPS:
             yield from _too_late(reading, fact, arrived)
+    yield from _rash(reading, ticket, events)
 
 
 def differences(ticket: str, wanted: list[Wanted], facts: Iterable[Recorded], *, recent: int) -> Iterator[Violation]:
@@ -136,15 +137,36 @@ def _too_late(reading: Reading, fact: Recorded, arrived: dict[int, datetime]) ->
     history = reading.history
     late = timedelta(seconds=history.late_s_max)
     known = [at for sequence, at in arrived.items() if sequence <= fact.payload["ticket_sequence"]]
-    since = max([datetime.fromisoformat(fact.payload["at"]), *known])
+    at = datetime.fromisoformat(fact.payload["at"])
+    known_at = max(known, default=at)
+    since = max(at, known_at)
     for begin, end in sorted(history.able):
-        by = max(begin, since) + late
+        by = max(max(begin, at) + late, known_at + late + timedelta(seconds=history.taken_over_s))
         if by <= end:
             if fact.at > by:
                 said = fact.payload
                 words = f"{said['clock']} {fact.verb} was told {(fact.at - since).total_seconds():.3f} s after its time"
                 yield Violation(4, said["ticket_id"], f"{words} ({fact.id})")
             return
+
+
+def _rash(reading: Reading, ticket: str, events: list[Recorded]) -> Iterator[Violation]:
+    """Who comes after an outage reads first, and tells nothing that what lies there has made void."""
+    history = reading.history
+    facts = {fact.id: fact for fact in reading.facts.get(ticket, ())}
+    followed = timedelta(seconds=history.followed_s)
+    for correction in [fact for fact in facts.values() if fact.verb == "corrected"]:
+        fact, since = facts.get(correction.payload["corrects"]), us(correction.payload["at"])
+        # What was delivered before there was a ticket counts from its opening.
+        causes = [e for e in events if us(e.payload["occurred_at"]) == since]
+        causes += [d for d in reading.delivered.get(ticket, ()) if us(d.payload["at"]) <= since]
+        if fact is None or not causes or fact.verb not in STEPS:
+            continue
+        told_at = datetime.fromisoformat(fact.payload["detected_at"])
+        begun = [begin for begin, end in history.sla_lives if begin <= told_at and end >= told_at - followed]
+        if begun and max(cause.at for cause in causes) < min(begun):
+            words = f"{fact.payload['clock']} {fact.verb} ({fact.id}) was told after an outage"
+            yield Violation(4, ticket, f"{words}, though what makes it void lay there before")
 
 
 def _left_over(reading: Reading) -> Iterator[Violation]:

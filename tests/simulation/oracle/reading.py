@@ -41,6 +41,7 @@ class Reading:
         submitted: First records of `complaint-submitted` by complaint.
         facts: First records of `sla-event` by ticket, in the order of their offsets.
         notified: First records of `notification-event` by notification.
+        delivered: First records of messages that arrived, by ticket.
         accepted: Answers 202 by complaint.
     """
 
@@ -53,10 +54,10 @@ class Reading:
         self.facts = self._by(SLA_EVENT, "ticket_id")
         self.notified = self._by(NOTIFICATION_EVENT, "notification_id")
         self.submitted = {r.payload.get("complaint_id", ""): r for r in self.firsts[COMPLAINT_SUBMITTED].values()}
-        self._delivered: dict[str, list[Recorded]] = defaultdict(list)
+        self.delivered: dict[str, list[Recorded]] = defaultdict(list)
         for record in self.firsts[NOTIFICATION_EVENT].values():
             if record.verb == "delivered":
-                self._delivered[record.payload["ticket_id"]].append(record)
+                self.delivered[record.payload["ticket_id"]].append(record)
         self.stored: dict[str, dict[int, Payload]] = defaultdict(dict)
         for document in history.documents.get("ticket_events", ()):
             self.stored[document["ticket_id"]][document["sequence"]] = document
@@ -79,7 +80,7 @@ class Reading:
         """When which of a ticket's messages were delivered, as `received_delivered`."""
         return [
             (us(record.payload["at"]), f"{record.payload['moment']}_delivered")
-            for record in self._delivered.get(ticket, ())
+            for record in self.delivered.get(ticket, ())
         ]
 
     def _by(self, topic: str, name: str) -> dict[str, list[Recorded]]:

@@ -296,6 +296,23 @@ def met_and_late(told: Telling) -> None:
     told.fact(70, TICKET, "met", "first_answer", ticket_sequence=4, elapsed_s=70.0)
 
 
+def false_breach(told: Telling) -> None:
+    """Taken back when the message is seen to have arrived after four seconds."""
+    about = {"due": 20, "target": 20}
+    breach = told.fact(
+        25, TICKET, "breached", "acknowledge", at=20, breached_at=time(20), escalation_level="agent", **about
+    )
+    told.fact(26, TICKET, "corrected", "acknowledge", at=4, corrects=breach.id, result="met", **about)
+
+
+def false_breach_after_an_outage(told: Telling) -> None:
+    told.history.sla_lives = [
+        (ZERO, ZERO + timedelta(seconds=3)),
+        (ZERO + timedelta(seconds=24), told.history.ended_at),
+    ]
+    false_breach(told)
+
+
 def deadline_left_over(told: Telling) -> None:
     told.history.documents["deadlines"].append(
         {"_id": f"sla:{TICKET}:3", "due_at": ZERO + timedelta(seconds=100), "state": "armed"}
@@ -385,6 +402,7 @@ WRONGS: dict[Callable[[Telling], None], tuple[int, str]] = {
     wrong_due_time: (4, "due_at is"),
     breach_of_a_clock_that_stopped: (4, "ought not to"),
     met_and_late: (4, "ought not to"),
+    false_breach_after_an_outage: (4, "what makes it void lay there before"),
     deadline_left_over: (4, "left over"),
     poison_forgotten: (5, "nobody"),
     poison_seen_by_one_of_two: (5, "not by ['notifier']"),
@@ -455,6 +473,14 @@ def breach_taken_back_and_told_anew(told: Telling) -> None:
     told.fact(33, TICKET, "corrected", "first_answer", corrects=early.id, result="running")
 
 
+def false_breach_by_who_could_not_know(told: Telling) -> None:
+    told.history.sla_lives = [
+        (ZERO, ZERO + timedelta(seconds=23)),
+        (ZERO + timedelta(seconds=24), told.history.ended_at),
+    ]
+    false_breach(told)
+
+
 @pytest.mark.parametrize(
     "happen",
     [
@@ -465,6 +491,7 @@ def breach_taken_back_and_told_anew(told: Telling) -> None:
         garbage_set_aside,
         nobodys_command_refused,
         breach_taken_back_and_told_anew,
+        false_breach_by_who_could_not_know,
     ],
     ids=lambda happen: happen.__name__,
 )
