@@ -1,4 +1,4 @@
-"""A process's way to the database, on which it can be hit at a step of its work: right behind a read or a write."""
+"""Steps of their work at which processes are hit: when the database or a provider has just answered."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -41,7 +41,8 @@ STEPS: Final = {
         "notifications.bulk_write",
         "notifications.find",
         "notifications.insert_many",
-        "notifications.insert_many",
+        "sms.send",
+        "sms.send",
         "submissions.insert_many",
     ),
 }
@@ -59,35 +60,45 @@ class Aim:
     hit: Callable[[Process], None]
 
 
+class Aims:
+    """At what the processes of a service are to be hit; each is used up by one of them."""
+
+    def __init__(self) -> None:
+        self._aims: list[Aim] = []
+
+    def add(self, aim: Aim) -> None:
+        """One more."""
+        self._aims.append(aim)
+
+    def clear(self) -> None:
+        """No more."""
+        self._aims.clear()
+
+    async def reached(self, step: str) -> None:
+        """Told by a process when something is answered: it is hit before it learns of that, or goes on."""
+        if not self._aims:
+            return
+        process = current()
+        assert process is not None
+        for aim in [aim for aim in self._aims if aim.step == step]:
+            if aim.number == 0:
+                self._aims.remove(aim)
+                aim.hit(process)
+                await asyncio.sleep(0)
+            aim.number -= 1
+
+
 class Carrier:
     """Takes a process's operations to the database. See `tests.simulation.database.Carrier`."""
 
-    def __init__(self, way: Way, aims: list[Aim]) -> None:
-        """For one process.
-
-        Args:
-            way: to the database.
-            aims: of all processes of its service; each is used up by one of them.
-        """
+    def __init__(self, way: Way, aims: Aims) -> None:
         self._way = way
         self._aims = aims
 
     async def call(self, operation: str, steps: Sequence[Callable[[], None]]) -> None:
         """See there."""
         await self._way.request(steps, _reconnect)
-        if self._aims:
-            await self._hit_at(operation)
-
-    async def _hit_at(self, operation: str) -> None:
-        process = current()
-        assert process is not None
-        for aim in [aim for aim in self._aims if aim.step == operation]:
-            if aim.number == 0:
-                self._aims.remove(aim)
-                aim.hit(process)
-                # What was answered is not learnt before the blow.
-                await asyncio.sleep(0)
-            aim.number -= 1
+        await self._aims.reached(operation)
 
 
 def _reconnect() -> Exception:

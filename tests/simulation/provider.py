@@ -23,6 +23,7 @@ from services.notifier.gateway import (
     Taken,
     Unsure,
 )
+from tests.simulation.aims import Aims
 from tests.simulation.history import Acknowledged, Arrived
 from tests.simulation.loop import Process, VirtualLoop, current
 from tests.simulation.network import Way
@@ -69,14 +70,14 @@ class Provider:
         self._numbers = itertools.count(1)
         self._accounts: list[_Account] = []
 
-    def connect(self, on_receipt: OnReceipt) -> "Gateway":
+    def connect(self, on_receipt: OnReceipt, aims: Aims) -> "Gateway":
         """The gateway of the process that calls."""
         process = current()
         assert process is not None
         account = _Account(process, on_receipt)
         self._accounts.append(account)
         process.on_death.append(partial(self._accounts.remove, account))
-        return Gateway(self)
+        return Gateway(self, aims)
 
     def take(self, envelope: Envelope) -> Outcome:
         """A message."""
@@ -136,8 +137,9 @@ class Provider:
 class Gateway:
     """See `services.notifier.gateway.Gateway`."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, aims: Aims) -> None:
         self._provider = provider
+        self._aims = aims
 
     @property
     def channel(self) -> DeliveryChannel:
@@ -166,6 +168,7 @@ class Gateway:
         except ConnectionError:
             # What the provider thinks of them is known only over there.
             return [Unsure()] * len(envelopes)
+        await self._aims.reached(f"{self.channel}.send")
         return list(outcomes)
 
     async def lookup(self, notification_id: UUID) -> Taken | NotTaken:

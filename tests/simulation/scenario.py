@@ -70,8 +70,8 @@ class Fault:
     `what` is `kill`, `stop`, `freeze` (a process: `where` is its place, `number` the steps until then, `for_s` how long
     it stands still or stays away), `away` (a way), `flush` (Redis), `poison` (`where` is the topic), a `Mishap`
     (`where` is a way, `number` the requests before it) or a `Whim` (`where` is a provider). With `step`, `where` is a
-    service, and hit is whichever of its processes comes to this operation on the database after `number` others:
-    `after_s` after it is answered.
+    service, and hit is whichever of its processes comes to this operation on the database or a provider after
+    `number` others, `after_s` after it is answered.
     """
 
     at_s: float
@@ -147,6 +147,9 @@ def _complaints(chance: random.Random) -> Iterator[Sent]:
             # The same matter again: by the same or another channel, at once or later.
             earlier = chance.choice(made)
             body = {**earlier.body, "channel": chance.choice(_CHANNELS)}
+            if chance.random() < 0.5:
+                # Named in the text alone, the parcel is the same, and the key, so that two routers may have it in hand.
+                del body["waybills"]
             at_s = min(earlier.at_s + chance.choice((0.0, 0.001, 0.02, 1.0, 6.0)), SAFETY_S)
             one = Sent(at_s, f"again-{number}", body)
         elif kind < 0.42:
@@ -237,7 +240,7 @@ def _step(chance: random.Random, made: Scenario) -> Fault:
         number=int(chance.expovariate(1.0)),
         for_s=for_s,
         step=chance.choice(STEPS[service]),
-        after_s=chance.choice((0.0, 0.0, chance.uniform(0.001, 0.05), chance.uniform(0.01, 0.5))),
+        after_s=chance.choice((0.0, 0.0, 0.0, 0.0, chance.uniform(0.001, 0.05), chance.uniform(0.01, 0.5))),
     )
 
 

@@ -57,7 +57,7 @@ from services.sla_monitor import app as sla_app
 from services.sla_monitor.policy import PACKAGED, SlaPolicy, parse_policy
 from services.sla_monitor.settings import SlaMonitorSettings
 from tests.simulation import broker as simulated
-from tests.simulation.aims import Aim, Carrier
+from tests.simulation.aims import Aim, Aims, Carrier
 from tests.simulation.broker import Broker
 from tests.simulation.database import SimulatedDatabase, Store
 from tests.simulation.history import Answer, History, Recorded
@@ -115,7 +115,7 @@ class World:
             "email": Provider(loop, self.ways["email"], DeliveryChannel.EMAIL, receipts=False),
         }
         self.places = [Place(name, name.rpartition("-")[0]) for name in scenario.places]
-        self.aims: dict[str, list[Aim]] = {service: [] for service in scenario.workers}
+        self.aims = {service: Aims() for service in scenario.workers}
         self.answers: list[Answer] = []
         self.poison: set[tuple[str, int, int]] = set()
         self.logs: list[tuple[str, str]] = []
@@ -286,7 +286,9 @@ class World:
                 )
 
     def _provide(self, receiving: Receiving, _readiness: Readiness) -> Providers:
-        sms, email = (self.providers[name].connect(receiving.receive) for name in ("sms", "email"))
+        sms, email = (
+            self.providers[name].connect(receiving.receive, self.aims["notifier"]) for name in ("sms", "email")
+        )
         return Providers(receiving, sms=sms, email=email)
 
     def _intake(self, place: Place, around: Surroundings, registry: CollectorRegistry) -> Sequence[Part]:
@@ -384,7 +386,7 @@ class World:
         if what in ("kill", "stop", "freeze"):
             # What comes later hits those who have long taken up their work again.
             if fault.step:
-                self.aims[where].append(Aim(fault.step, fault.number, partial(self._strike, fault)))
+                self.aims[where].add(Aim(fault.step, fault.number, partial(self._strike, fault)))
             elif fault.at_s < SAFETY_S or self.loop.now > self._able_from_s:
                 self._hit(fault)
         elif what == "away":
