@@ -242,7 +242,8 @@ class World:
                 error = done.pop().result()
                 self.crashes.append(f"{process.name}: {error!r}")
         except Exception:  # noqa: BLE001 - a process that ends by a fault of ours is what the judge is to see
-            self.crashes.append(f"{process.name}: {traceback.format_exc()}")
+            if not process.dead:  # What is thrown away with the dead runs its last lines, and goes nowhere.
+                self.crashes.append(f"{process.name}: {traceback.format_exc()}")
         process.kill()
 
     def _parts(self, place: Place) -> Sequence[Part]:
@@ -440,7 +441,7 @@ class World:
 
 
 class Lives:
-    """When processes ran: from start or thaw to death or freeze."""
+    """When processes lived. One that is frozen lives: what it had in hand it ends when it thaws."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
@@ -451,8 +452,6 @@ class Lives:
         """It runs."""
         self._running[process] = self._loop.now
         process.on_death.append(partial(self._end, process))
-        process.on_freeze.append(partial(self._end, process))
-        process.on_thaw.append(lambda: self._running.setdefault(process, self._loop.now))
 
     def _end(self, process: Process) -> None:
         begun = self._running.pop(process, None)
