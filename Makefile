@@ -7,7 +7,7 @@ ARGS ?=
 export AMENDS_CACHE ?= $(HOME)/.cache/amends
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check unit integration chaos fuzz simulate mutants bench bench-peers up down status docs lock clean
+.PHONY: help install demo test check unit integration chaos fuzz simulate mutants bench bench-peers bench-scale up down status docs lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ bench: install  ## Measure on real parts; writes docs/benchmarks.md
 
 bench-peers: install  ## Measure side by side with others at the same work; ARGS=--write writes docs/peers.md
 	@$(BIN)/python -m tests.peers $(ARGS)
+
+bench-scale: install  ## Overload, burst, soak, growth and cost of the whole; ARGS='--parts=overload,burst --write' writes docs/scale.md
+	@$(BIN)/python -m tests.scale $(ARGS)
 
 up: install  ## Start the local stack and all services
 	@$(BIN)/amends up $(ARGS)

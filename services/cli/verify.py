@@ -25,6 +25,7 @@ from services.runtime.settings import RuntimeSettings
 EXIT_DIFFERENCES = 1
 EXIT_UNREACHABLE = 3
 SHOWN_MAX = 50
+MESSAGES_AT_ONCE = 50_000
 
 
 @click.command(short_help="Was anything lost, doubled or late?")
@@ -88,11 +89,23 @@ async def take_snapshot(where: dict[str, Any]) -> Snapshot:
     async for ticket in database["tickets"].find({}, {"version": 1, "state": 1, "number": 1}):
         snapshot.tickets[str(ticket["_id"])] = ticket
     if where.get("sandbox"):
-        async with httpx.AsyncClient(timeout=30) as client:
-            answer = await client.get(f"{where['sandbox']}/messages")
-            answer.raise_for_status()
-            snapshot.messages = answer.json()
+        snapshot.messages = await _messages(where["sandbox"])
     return snapshot
+
+
+async def _messages(sandbox: str) -> list[dict[str, Any]]:
+    """All that customers received: the sandbox gives so many at a time."""
+    messages: list[dict[str, Any]] = []
+    async with httpx.AsyncClient(timeout=30) as client:
+        while True:
+            answer = await client.get(
+                f"{sandbox}/messages", params={"offset": len(messages), "limit": MESSAGES_AT_ONCE}
+            )
+            answer.raise_for_status()
+            page = answer.json()
+            messages += page
+            if len(page) < MESSAGES_AT_ONCE:
+                return messages
 
 
 async def _until_settled(

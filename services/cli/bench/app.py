@@ -114,17 +114,22 @@ def rows(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def page(figures: Mapping[str, Mapping[str, Any]]) -> str:
-    """docs/benchmarks.md."""
+def machine() -> str:
+    """What figures are made on: Python, cores, memory."""
     processor = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.processor(),
     )
-    machine = f"{os.cpu_count()} cores ({processor}), {psutil.virtual_memory().total / 2**30:.0f} GiB"
+    memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
+    return f"Python {platform.python_version()} on {os.cpu_count()} cores ({processor}), {memory}"
+
+
+def page(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """docs/benchmarks.md."""
     head = [
         "# Benchmarks",
         "",
-        f"Made by `make bench` on {datetime.now(UTC):%Y-%m-%d} with Python {platform.python_version()} on {machine}.",
+        f"Made by `make bench` on {datetime.now(UTC):%Y-%m-%d} with {machine()}.",
         "Kafka, database, Redis, gateways, load and the service measured share these cores, so a figure says what one",
         "small machine holds, not what a process could do alone.",
         "",

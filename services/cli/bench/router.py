@@ -64,9 +64,12 @@ async def run(addresses: Addresses) -> dict[str, Any]:
             await service.wait()
 
 
-def complaints(keyring: Keyring, numbers: Iterable[int]) -> Iterator[ComplaintSubmitted]:
-    """One of each number: its person, parcel and text. A number that comes again is said again."""
-    for n, number in enumerate(numbers):
+def complaints(keyring: Keyring, numbers: Iterable[int], *, first: int = 0) -> Iterator[ComplaintSubmitted]:
+    """One of each number: its person, parcel and text. A number that comes again is said again.
+
+    Their ids are counted from `first`: who makes some after others begins where those ended.
+    """
+    for n, number in enumerate(numbers, first):
         complaint_id = keyring.complaint_id("web", f"bench-{n}")
         phone, text, now = f"+86139{number:08d}", TEXTS[number % len(TEXTS)], datetime.now(UTC)
         yield ComplaintSubmitted(

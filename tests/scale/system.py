@@ -1,0 +1,149 @@
+"""A whole Amends to be loaded and watched."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from deploy.local import running
+from deploy.local.run_file import read_run
+from deploy.local.supervision import Supervisor
+from services.cli.audit import differences, settled, summary
+from services.cli.bench import chain
+from services.cli.verify import take_snapshot
+from tests.scale.load import Client
+
+STALLED_S_MAX = 300.0
+"""Without any progress of what is waited for, a part gives up."""
+AUDIT_S_MAX = 900.0
+FLOOD_PER_S = 1_000
+
+Samples = list[tuple[float, dict[str, float]]]
+
+
+class System:
+    """One that runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.where: dict[str, Any] = read_run(folder) or {}
+        self.client = Client(self.where["http"]["intake"])
+        pids = Supervisor(folder).pids()
+        self.processes = {name: psutil.Process(pid) for name, pid in sorted(pids.items())}
+
+    def memory_mb(self) -> dict[str, float]:
+        """Resident megabytes by process; one that has ended is left out, and so is seen."""
+        found = {}
+        for name, process in self.processes.items():
+            with suppress(psutil.NoSuchProcess):
+                found[name] = process.memory_info().rss / 1e6
+        return found
+
+    async def backlog(self) -> dict[str, float]:
+        """Messages that wait, by process. The services count them every few seconds."""
+        async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+            pages = {name: (await client.get(url)).text for name, url in self.where["metrics"].items()}
+        return {
+            name: sum(
+                float(line.rsplit(" ", 1)[1])
+                for line in page.splitlines()
+                if line.startswith("amends_consumed_backlog{")
+            )
+            for name, page in pages.items()
+        }
+
+    async def drained(self, *, backlog_max: float = 0, looks: int = 5) -> float:
+        """Wait until at so many looks in a row, two seconds apart, no more than so much waits; the seconds it took.
+
+        Raises:
+            TimeoutError: it has not become less for `STALLED_S_MAX`.
+        """
+        start = fell_at = time.monotonic()
+        least, below, since = float("inf"), 0, start
+        while below < looks:
+            try:
+                waiting = sum((await self.backlog()).values())
+            except httpx.HTTPError:
+                waiting = float("inf")  # too busy to say, which is no progress
+            now = time.monotonic()
+            if waiting < least:
+                least, fell_at = waiting, now
+            if waiting > backlog_max:
+                below = 0
+            else:
+                since, below, fell_at = (since if below else now), below + 1, now
+            if now - fell_at > STALLED_S_MAX:
+                raise TimeoutError(f"{waiting:,.0f} messages wait, and for {STALLED_S_MAX:.0f} s they became no fewer")
+            await asyncio.sleep(2)
+        return since - start
+
+    async def audit(self, accepted: Collection[str]) -> dict[str, Any]:
+        """What `amends verify` finds when nothing is under way any more, and which of the accepted it does not know."""
+        until = time.monotonic() + AUDIT_S_MAX
+        while True:
+            snapshot = await take_snapshot(self.where)
+            found = differences(snapshot)
+            if settled(found) or time.monotonic() > until:
+                break
+            await asyncio.sleep(2)
+        counts = summary(snapshot, found)
+        kinds = counts["differences_by_kind"]
+        return {
+            "accepted": len(accepted),
+            "tickets": counts["tickets"],
+            "follow_ups": counts["follow_ups"],
+            "lost": len(set(accepted) - snapshot.submitted.keys()) + kinds.pop("lost", 0),
+            "doubled": kinds.pop("doubled", 0),
+            "other_differences": kinds,
+        }
+
+
+@contextmanager
+def whole_system(workers: Mapping[str, int] | None = None) -> Iterator[System]:
+    """Start everything in a folder of its own, and stop it whatever happens. `TMPDIR` says where the folder lies."""
+    with tempfile.TemporaryDirectory(prefix="amends-scale-") as name:
+        folder = Path(name)
+        running.up(folder, workers=workers or {}, detached=False, say=lambda _line: None)
+        try:
+            system = System(folder)
+            yield system
+            system.client.close()
+        finally:
+            running.down(folder)
+
+
+@asynccontextmanager
+async def sampling(read: Callable[[], Awaitable[dict[str, float]]], *, every_s: float) -> AsyncIterator[Samples]:
+    """Look again and again for as long as it lasts: (`time.monotonic`, values)."""
+    samples: Samples = []
+
+    async def look() -> None:
+        start = time.monotonic()
+        while True:
+            with suppress(httpx.HTTPError):  # one look less
+                values = await read()
+                samples.append((time.monotonic(), values))
+            await asyncio.sleep(every_s - (time.monotonic() - start) % every_s)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield samples
+    finally:
+        looking.cancel()
+        (error,) = await asyncio.gather(looking, return_exceptions=True)
+    if isinstance(error, Exception):
+        raise error
+
+
+async def held_per_s(system: System, *, seconds: int) -> float:
+    """Complaints a second that the whole chain holds, from the first complaint to the last confirmation sent."""
+    began = time.monotonic()
+    fed, _ = await chain._load(system.where, per_s=FLOOD_PER_S, seconds=seconds, start=0)
+    await chain._until_sent(system.where, fed)
+    return fed / (time.monotonic() - began)
