@@ -54,7 +54,7 @@ async def run(options: Options) -> dict[str, Any]:
         "memory_mb_max": memory_mb,
         "memory_mb_bound": {name: bound_mb(name) for name in memory_mb},
         "memory_samples": len(samples),
-        "ended": sorted(samples[0][1].keys() - samples[-1][1].keys()),
+        "ended": system.ended,
         "audit": audited,
     }
 

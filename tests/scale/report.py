@@ -135,8 +135,8 @@ def cost(f: Figures) -> list[str]:
         verdict = f"{c.breaks_first}, at {_n(c.breaks_at_per_s)}/s" if c.breaks_at_per_s < per_s else "nothing"
         planned.append((f"{per_s:,}", workers, c.partitions, c.brokers, c.databases, verdict))
     return [
-        *_prose(f"""{f["complaints"]:,} complaints at {_n(f["per_s"])}/s. What the same process takes a second at rest
-            is taken off."""),
+        *_prose(f"""{f["complaints"]:,} complaints at {_n(f["per_s"])}/s; {f["not_accepted"]} more were not accepted.
+            What the same process takes a second at rest is taken off."""),
         "",
         *table(("", "Per complaint", "Per second at rest"), rows),
         "",

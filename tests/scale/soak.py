@@ -1,9 +1,6 @@
 """Half of what holds, for long: does anything grow?"""
 
-from contextlib import suppress
 from typing import Any
-
-import psutil
 
 from tests.scale.figures import trend
 from tests.scale.load import complaints
@@ -19,9 +16,7 @@ async def run(options: Options) -> dict[str, Any]:
 
         async def look() -> dict[str, float]:
             values = {f"{name}: memory, MB": mb for name, mb in system.memory_mb().items()}
-            for name, process in system.processes.items():
-                with suppress(psutil.NoSuchProcess):
-                    values[f"{name}: handles"] = process.num_fds()
+            values |= {f"{name}: handles": n for name, n in system.look(lambda process: process.num_fds()).items()}
             return values | {f"{name}: lag, messages": n for name, n in (await system.backlog()).items()}
 
         async with sampling(look, every_s=min(EVERY_S, options.soak / 10)) as samples:
@@ -34,7 +29,7 @@ async def run(options: Options) -> dict[str, Any]:
         "posted_per_s": options.rate / 2,
         "not_accepted": len(poured.answers) - len(poured.accepted) + poured.unsent,
         "samples": len(samples),
-        "ended": sorted({n.partition(":")[0] for n in samples[0][1].keys() - samples[-1][1].keys()}),
+        "ended": system.ended,
         "trends": {name: trend([(at, v[name]) for at, v in samples if name in v]) for name in names},
         "audit": audited,
     }

@@ -13,7 +13,6 @@ import psutil
 
 from deploy.local import running
 from deploy.local.run_file import read_run
-from deploy.local.supervision import Supervisor
 from services.cli.audit import differences, settled, summary
 from services.cli.bench import chain
 from services.cli.verify import take_snapshot
@@ -34,16 +33,29 @@ class System:
         self.folder = folder
         self.where: dict[str, Any] = read_run(folder) or {}
         self.client = Client(self.where["http"]["intake"])
-        pids = Supervisor(folder).pids()
-        self.processes = {name: psutil.Process(pid) for name, pid in sorted(pids.items())}
+        self._processes = {name: psutil.Process(pid) for name, pid in sorted(self.where["pids"].items())}
+        self.ended: list[str] = []
+        """Names of processes that were found to have ended and to have been started again."""
+
+    def processes(self) -> dict[str, psutil.Process]:
+        """By name, as they run now."""
+        for name, pid in (read_run(self.folder) or self.where)["pids"].items():
+            if pid and self._processes[name].pid != pid:
+                self.ended.append(name)
+                self._processes[name] = psutil.Process(pid)
+        return self._processes
+
+    def look(self, read: Callable[[psutil.Process], float]) -> dict[str, float]:
+        """A value of each process; of one that has ended just now there is none."""
+        found = {}
+        for name, process in self.processes().items():
+            with suppress(psutil.NoSuchProcess):
+                found[name] = read(process)
+        return found
 
     def memory_mb(self) -> dict[str, float]:
-        """Resident megabytes by process; one that has ended is left out, and so is seen."""
-        found = {}
-        for name, process in self.processes.items():
-            with suppress(psutil.NoSuchProcess):
-                found[name] = process.memory_info().rss / 1e6
-        return found
+        """Resident megabytes by process."""
+        return self.look(lambda process: process.memory_info().rss / 1e6)
 
     async def backlog(self) -> dict[str, float]:
         """Messages that wait, by process. The services count them every few seconds."""
