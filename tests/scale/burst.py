@@ -100,7 +100,7 @@ async def _pour(system: System, total: int) -> int:
                     answer = await client.post(url, content=body, headers=headers)
                     if answer.status_code not in (429, 503):
                         return answer.text.count('"complaint_id"')
-                    await asyncio.sleep(float(answer.headers["Retry-After"]))
+                    await asyncio.sleep(float(answer.headers.get("Retry-After", 1)))
 
         batches = iter(lambda: list(islice(made, LINES)), [])
         each_s = BURST_S * LINES / total
