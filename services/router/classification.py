@@ -25,7 +25,7 @@ _QUOTES: Final = {ord("’"): "'", ord("‘"): "'"} | dict.fromkeys(map(ord, '"�
 _QUOTED: Final = re.compile('[’‘"“”「」『』]')
 _NO_FACTS: Final = Facts()
 _DEFAULTS: Final = ClassifierPolicy()
-# Under this margin between the two best categories the words leave it open, and the trained model is asked.
+# Under this margin between the two best categories the words leave it open, and the trained model has a say.
 _UNDECIDED: Final = 1.5
 # Confidence = logistic(a + b * margin), fitted on real complaints: the share right among texts with that margin.
 _CONFIDENCE_AT_TIE: Final = -0.1

@@ -40,6 +40,8 @@ _NOT_HANDED_OVER: Final = frozenset(
     {"operation_error.false_signoff", "operation_error.wrong_recipient", "information.tracking"}
 )
 """Whoever complains of these wants the goods, or to know where they are, without saying so."""
+_PRACTICE: Final = frozenset({"regulator", "collective", "collect_place"})
+"""A second charge told of with one of these is a practice that should end, and no single mishap."""
 _STEMS_ENGLISH: Final = 8
 _MILD: Final = frozenset(
     {
@@ -51,7 +53,9 @@ _MILD: Final = frozenset(
         "operation_error.split_loading",
     }
 )
-_MAKES_WORSE: Final = frozenset({"perish", "rude", "no_reply", "nobody_home", "phone_unreach", "promise_broken"})
+_MAKES_WORSE: Final = frozenset(
+    {"perish", "rude", "no_reply", "nobody_home", "phone_unreach", "promise_broken", "misroute_parcel"}
+)
 _UNDELIVERED: Final = ("delay", "operation_error.false_signoff", "operation_error.wrong_recipient", "loss")
 _GRAVE_FLAGS: Final = frozenset({RiskFlag.LEGAL, RiskFlag.MEDIA, RiskFlag.PRIVACY_LEAK, RiskFlag.COLLECTIVE})
 
@@ -75,9 +79,11 @@ def demands(primary: str, found: Found, *, stems: int, has_remedy: bool) -> tupl
     missing = primary in _NOT_HANDED_OVER and "cai_arrive" not in found and not wanted
     if "repair_w" in found or outstanding or outstanding_en or missing:
         wanted.append(Demand.REPAIR)
-    if "prevention_w" in found or primary == "price.extra_fee" or ("regulator" in found and "complain" in found):
+    practice = primary == "price.extra_fee" and not _PRACTICE.isdisjoint(found)
+    if "prevention_w" in found or practice or ("regulator" in found and "complain" in found):
         wanted.append(Demand.PREVENTION)
-    if "emotional_w" in found:
+    # Whoever was shouted at wants respect without saying so.
+    if "emotional_w" in found or (primary == "attitude.rude" and "rude" in found):
         wanted.append(Demand.EMOTIONAL)
     return tuple(wanted) or (Demand.NONE,)
 
@@ -89,7 +95,7 @@ def flags(
     raised = {flag for name, flag in _PLAIN_FLAGS if name in found}
     if "safety_carrier" in found or ("safety" in found and category is not Category.OTHER):
         raised.add(RiskFlag.SAFETY)
-    if "asked_before" in found or facts.complaints_before:
+    if ("asked_before" in found and category is not Category.OTHER) or facts.complaints_before:
         raised.add(RiskFlag.REPEATED)
     # Days beside goods and merchants ("returns within 15 days") are no age of a matter.
     days = days if category is not Category.OTHER or "still_not" in found else 0.0

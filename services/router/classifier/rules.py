@@ -88,6 +88,9 @@ _OTHER = "other"
 _OTHER_PRIOR = 0.8
 _SHARE_OF_LESSER = 0.3
 _SHARE_OF_MODEL = 0.3
+_CERTAIN = 3.0
+"""From this margin on the words are not doubted, and the model, which takes time, is not asked."""
+_SHARE_IF_OPPOSED = 0.5
 
 
 class Decision(NamedTuple):
@@ -129,14 +132,15 @@ def _fault_before_goods(scores: Scores, found: Mapping[str, object]) -> None:
 
 def _damage_before_slowness(scores: Scores, found: Mapping[str, object]) -> None:
     """Damage and slowness together are damage when the contents suffered on the way, and slowness otherwise."""
-    if scores.get("damage.contents", 0.0) >= _FAULT_CLEAR and "transit_harm" in found:
-        _at_most(scores, "delay.delivery", 2.0)
-    elif "slow_logistics" in found:
+    contents = scores.get("damage.contents", 0.0)
+    if contents >= _FAULT_CLEAR and "transit_harm" in found:
+        _at_most(scores, "delay.delivery", min(contents - 0.5, 2.0))
+    elif "slow_logistics" in found or "slow_context" in found:
         _at_most(scores, "damage.outer_packaging", max(scores.get("delay.delivery", 0.0) - 0.2, 0.0))
 
 
 def _who_has_it(scores: Scores, found: Mapping[str, object]) -> None:
-    """Signed for but not received is a false sign-off unless somebody else evidently has it."""
+    """Signed for but not received is a false sign-off unless somebody else evidently has it; lost is more than late."""
     if "taken" in found and ("signed" in found or "not_received" in found):
         scores["operation_error.wrong_recipient"] = scores.get("operation_error.wrong_recipient", 0.0) + 1.5
         _at_most(scores, "operation_error.false_signoff", 2.0)
@@ -144,6 +148,10 @@ def _who_has_it(scores: Scores, found: Mapping[str, object]) -> None:
     if "signed_not_received" in found:
         _at_most(scores, "delay.delivery", 2.5)
         _at_most(scores, "information.tracking", 1.5)
+    elif "signed_not_arrived" in found:
+        _at_most(scores, "delay.delivery", max(scores.get("operation_error.false_signoff", 0.0) - 0.5, 0.0))
+    if "lost_sure" in found and scores.get("loss", 0.0) >= _FAULT_CLEAR:
+        _at_most(scores, "delay.delivery", scores["loss"] - 0.5)
 
 
 def _goods_before_manners(scores: Scores, found: Mapping[str, object]) -> None:
@@ -193,7 +201,7 @@ def decide(
         scores: what the words say of each matter.
         found: what was found in the text.
         ask: what the trained model holds of every matter; it counts after the rules, which know nothing of it.
-        margin_min: under this margin the model is asked.
+        margin_min: under this margin the model has a say; up to `_CERTAIN` it can only cast doubt on the words' answer.
 
     Returns:
         The decision, and the scores to look for further matters in: with the rules applied when the model was asked.
@@ -211,10 +219,17 @@ def decide(
     worth = {name: top + _SHARE_OF_LESSER * (total[name] - top) for name, top in best.items()}
     worth[_OTHER] = worth.get(_OTHER, 0.0) + _OTHER_PRIOR
     decision = _first(worth, ruled, {})
-    if decision.margin >= margin_min:
+    if decision.margin >= _CERTAIN:
         return decision, scores
-    if opinion := ask():
-        held = {name: max(values(opinion)) for name, values in _by_category(tuple(opinion)).items()}
+    opinion = ask()
+    # The model knows no rules: a plain fault beside a question is no enquiry for it either, but in a chat's turns.
+    if opinion and "turn" not in found and not _SPECIFIC.isdisjoint(found):
+        opinion = {code: value for code, value in opinion.items() if code != "other.enquiry"}
+    held = {name: max(values(opinion)) for name, values in _by_category(tuple(opinion)).items()} if opinion else {}
+    if decision.margin >= margin_min:
+        opposed = held and held[_name_of(decision.primary)] < max(held.values())
+        return (decision._replace(margin=decision.margin * _SHARE_IF_OPPOSED) if opposed else decision), scores
+    if opinion:
         worth = {name: worth.get(name, 0.0) + _SHARE_OF_MODEL * value for name, value in held.items()}
         decision = _first(worth, ruled, opinion)
     return decision, ruled

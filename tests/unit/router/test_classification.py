@@ -5,6 +5,7 @@ import pytest
 from schemas.classification import ClassifierPolicy, Facts
 from schemas.codes import Category, CustomerStyle, Demand, Grade, Nature, RiskFlag, Severity, SpecialIdentity
 from services.router.classification import classify, vocabulary
+from services.router.classifier.rules import decide
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,7 @@ from services.router.classification import classify, vocabulary
         ("Someone else signed for my package, it went to a stranger.", "operation_error.wrong_recipient"),
         ("快递弄丢了，到现在没有人管", "loss"),
         ("They lost my parcel.", "loss"),
+        ("寄了一个月，网点承认把件弄丢了", "loss"),
         ("一共买了三盒，只收到两盒，少了一盒", "loss.shortage"),
         ("物流太慢了，等了八天才收到", "delay.delivery"),
         ("Still waiting for my package, it is six days late.", "delay.delivery"),
@@ -93,6 +95,13 @@ def test_goods_and_merchant_alone_are_no_carrier_matter() -> None:
         ("这台平板用了两年，屏幕花了，电池也不行", "other.unclear"),
         ("取件还得支付三块钱", "price.extra_fee"),
         ("让我自己去镇上取，说太远不送", "attitude.refusal"),
+        ("自提还要付运费，裤子也一般", "price.extra_fee"),
+        ("到站三天了还不派送", "delay.delivery"),
+        ("本来昨天就该到，订单显示已完成，东西却没送到", "operation_error.false_signoff"),
+        ("送得慢不说，花瓶也压碎了", "damage.contents"),
+        ("客户反映包裹送错城市，询问什么时候能到", "delay.transit"),
+        ("不许当面开箱验货，签了字才给看", "attitude.refusal"),
+        ("退货寄给卖家，物流显示签收了，卖家还说没收到，不退款", "other.unclear"),
     ],
 )
 def test_neighbouring_matters_are_told_apart(text: str, matter: str) -> None:
@@ -211,6 +220,12 @@ def test_who_has_no_parcel_wants_the_parcel() -> None:
     assert classify("代收点每件收两块钱，乱收费").demand == (Demand.PREVENTION,)
 
 
+def test_who_was_shouted_at_wants_respect() -> None:
+    """An insult asks for an apology; a poor manner alone asks for nothing."""
+    assert classify("快递员在电话里破口大骂").demand == (Demand.EMOTIONAL,)
+    assert classify("快递员态度一般").demand == (Demand.NONE,)
+
+
 def test_gravity_grows_with_what_happened() -> None:
     """Slowness is mild, ten days of it less so, and goods in the hands of others graver still."""
     texts = ("物流有点慢", "物流太慢，等了半个月", "我的包裹被人冒领了")
@@ -232,6 +247,15 @@ def test_style_is_a_hint_of_how_the_person_speaks() -> None:
     """Polite people are social, people with evidence and clauses are analytical."""
     assert classify("麻烦帮我查一下包裹到哪了，谢谢").style is CustomerStyle.SOCIAL
     assert classify("根据规定第一条，附截图为证，包裹延误").style is CustomerStyle.ANALYTICAL
+
+
+def test_words_that_the_trained_model_opposes_are_less_sure() -> None:
+    """Where words and model name different categories the words' answer stands, with half of its lead."""
+    scores = {"delay.delivery": 2.8}
+    agrees, _ = decide(dict(scores), {}, lambda: {"delay.delivery": 9.0, "loss": 1.0}, margin_min=1.5)
+    opposes, _ = decide(dict(scores), {}, lambda: {"delay.delivery": 1.0, "loss": 9.0}, margin_min=1.5)
+    assert (agrees.primary, opposes.primary) == ("delay.delivery", "delay.delivery")
+    assert opposes.margin == agrees.margin / 2
 
 
 def test_undecided_texts_go_to_a_human_with_the_proposal() -> None:
