@@ -85,7 +85,7 @@ class Facts(Part):
 class ClassifierPolicy(Part):
     """Numbers of the classifier that a policy file may change."""
 
-    confidence_min: float = Field(default=0.55, ge=0, le=1, description="under it a human looks")
+    confidence_min: float = Field(default=0.7, ge=0, le=1, description="under it a human looks")
     severity_review_min: int = Field(default=4, ge=1, le=5, description="from it on a human looks")
     review_flags: tuple[RiskFlag, ...] = (
         RiskFlag.SAFETY,
