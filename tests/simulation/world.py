@@ -441,7 +441,7 @@ class World:
 
 
 class Lives:
-    """When processes lived. One that is frozen lives: what it had in hand it ends when it thaws."""
+    """When processes ran: from start or thaw to death or freeze."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
@@ -452,6 +452,8 @@ class Lives:
         """It runs."""
         self._running[process] = self._loop.now
         process.on_death.append(partial(self._end, process))
+        process.on_freeze.append(partial(self._end, process))
+        process.on_thaw.append(lambda: self._running.setdefault(process, self._loop.now))
 
     def _end(self, process: Process) -> None:
         begun = self._running.pop(process, None)
