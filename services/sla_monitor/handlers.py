@@ -6,10 +6,11 @@ between any two steps loses nothing and tells nothing else.
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
+from heapq import merge
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -169,11 +170,11 @@ class SlaMonitor:
             pending = {ticket: come for ticket, come in pending.items() if ticket in lost}
 
     def _decide(self, ticket: UUID, messages: Sequence[Received[Message]], before: Stored | None, work: _Work) -> None:
-        """Apply a ticket's messages in their order."""
+        """Apply a ticket's messages."""
         sla = before.sla if before else None
         told: list[Told] = []
         now, policies = self._now(), self._policies()
-        for received in messages:
+        for received in _by_time(messages):
             message, cause = received.message, str(received.message.ce_id)
             assert isinstance(message, TicketEvent | NotificationDelivered)
             if isinstance(message, TicketEvent) and message.sequence > (sla.sequence if sla else 0) + 1:
@@ -277,6 +278,14 @@ def _deadline_id(sla: TicketSla, armed: Armed) -> str:
 
 def _ticket_of(deadline_id: str) -> UUID:
     return UUID(deadline_id.removeprefix(DEADLINE_PREFIX).partition(":")[0])
+
+
+def _by_time(messages: Sequence[Received[Message]]) -> Iterator[Received[Message]]:
+    """Each topic in its order, and by time between them: after an outage one may be far ahead of the other."""
+    topics: dict[str, list[Received[Message]]] = defaultdict(list)
+    for received in messages:
+        topics[received.topic].append(received)
+    return merge(*topics.values(), key=lambda received: received.message.ce_time)
 
 
 def _nothing_known(sla: TicketSla) -> TicketSla:

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from schemas.codec import decode
-from schemas.codes import Moment
+from schemas.codes import Clock, Moment
 from schemas.events import TicketAnswered, TicketCustomerAwaited, TicketEvent, TicketResolved, TicketResumed
 from schemas.message import Message
 from schemas.notifications import NotificationDelivered
@@ -168,9 +168,10 @@ class Counts:
 
 
 def received(message: Message) -> Received[Message]:
-    """As it comes from a topic."""
-    original = Original(topic="t", partition=PARTITION, offset=0, key=b"", value=b"", headers=[])
-    return Received(message, "t", PARTITION, 0, None, original, message.ce_time)
+    """As it comes from its topic."""
+    topic = next(topic.name for topic in TOPICS.values() if type(message) in topic.by_type.values())
+    original = Original(topic=topic, partition=PARTITION, offset=0, key=b"", value=b"", headers=[])
+    return Received(message, topic, PARTITION, 0, None, original, message.ce_time)
 
 
 def _due(deadline: Deadline, attempts: int, *, claimed_at: datetime) -> Due:
@@ -257,6 +258,19 @@ async def test_a_worker_that_stood_still_tells_what_had_passed_when_it_claimed(
     assert told
     assert all(fact.ce_time <= first.due_at for fact in told)
     assert [d.due_at > first.due_at for d in world.armed.values() if d.id != first.id] == [True]
+
+
+async def test_one_topic_may_be_ahead_of_the_other(new_story: Callable[..., Any]) -> None:
+    """After an outage a later event may come before the receipt that stopped a clock in time."""
+    story = new_story()
+    story.opening(reviewed=False)
+    story.delivered(1)
+    story.then(TicketCustomerAwaited, 24 * 60)
+    *opening, receipt, later = story.events
+    world = World()
+    await world.deliver(*opening, later, receipt)
+    told = [o.message for o in world.published if o.topic.name == "sla-event"]
+    assert [type(fact).__name__ for fact in told if fact.clock is Clock.ACKNOWLEDGE] == ["SlaStarted", "SlaMet"]
 
 
 async def test_two_workers_that_meet(life: list[TicketEvent | NotificationDelivered]) -> None:
