@@ -42,6 +42,7 @@ from services.notifier.smtp_gateway import SmtpAccount, SmtpGateway, compose
 from services.notifier.templates import Rendered
 from services.runtime.readiness import Readiness
 from tests.contract.virtual_time import in_virtual_time
+from tests.simulation.aims import Aims
 from tests.simulation.loop import Process, VirtualLoop
 from tests.simulation.network import Mishap, Way
 from tests.simulation.provider import Provider, Whim
@@ -127,7 +128,7 @@ class SimulatedBench(Bench):
         Process(loop, "notifier")._context.run(self._connect)
 
     def _connect(self) -> None:
-        self.gateway = self.provider.connect(_put_into(self.receipts))
+        self.gateway = self.provider.connect(_put_into(self.receipts), Aims())
 
     async def send_all(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
         rules = [self._rules.get(e.address, "accept") for e in envelopes]
