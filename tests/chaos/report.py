@@ -3,7 +3,7 @@
 import os
 import platform
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -53,6 +53,15 @@ class Span:
         )
 
 
+Limit = tuple[str, str, int, str]
+"""A due time of a clock: ticket, clock, cycle, due."""
+
+
+def limit_of(fact: Mapping[str, Any]) -> Limit:
+    """What a fact says is due when."""
+    return fact["ticket_id"], fact["clock"], fact["cycle"], fact["due_at"]
+
+
 @dataclass
 class Result:
     """Everything that a run showed."""
@@ -63,18 +72,30 @@ class Result:
     found: list[Difference]
     told_at: dict[str, datetime]
     """When the broker had a breach first, by fact id."""
+    limited_at: dict[Limit, datetime]
+    """When it was first told that a clock has this due time."""
     counts: dict[str, int]
     commands: int
     left_out: list[str] = field(default_factory=list)
 
     def lateness(self, windows: Iterable[tuple[datetime, datetime]]) -> list[float]:
-        """Seconds from due time to the broker's time, of breaches that were due in one of the windows; sorted."""
+        """Seconds from due time to the broker's time, of breaches that were due in one of the windows; sorted.
+
+        A due time that was moved, perhaps into the past, by an event that had to wait for a part or for a new owner of
+        its partition counts from when the move was told: before that nobody had armed it.
+        """
         wanted = list(windows)
         return sorted(
-            lateness_s({**fact, "detected_at": self.told_at[fact_id].isoformat()}, self.snapshot)
+            self._late_s(fact, self.told_at[fact_id])
             for fact_id, fact in self.snapshot.breached.items()
             if any(start <= datetime.fromisoformat(fact["breached_at"]) < end for start, end in wanted)
         )
+
+    def _late_s(self, breach: Mapping[str, Any], told_at: datetime) -> float:
+        late_s = lateness_s({**breach, "detected_at": told_at.isoformat()}, self.snapshot)
+        if (limited_at := self.limited_at.get(limit_of(breach))) is None:
+            return late_s
+        return min(late_s, max(0.0, (told_at - limited_at).total_seconds()))
 
     def told_early(self) -> int:
         """Breaches that the broker had before they were due."""
@@ -116,9 +137,9 @@ store, messages in customers' hands), by the rules of `amends verify`. What is t
 whose clock was ahead.
 
 Resuming counts from healing until every complaint sent before has its ticket and one sent after has its own; 0.3 s of
-it is the pace of the load. A breach is late by the time from its due time until the broker has it: p50, p99, max and of
-how many, in seconds. *During* is between fault and healing, *after* from there to the next fault. While Kafka or the
-database is away no worker can tell anything.
+it is the pace of the load. A breach is late by the time from its due time, or from when that due time was first told,
+until the broker has it: p50, p99, max and of how many, in seconds. *During* is between fault and healing, *after* from
+there to the next fault. While Kafka or the database is away no worker can tell anything.
 
 | Fault | Times | Resumed after, s: median, max | Late during | Late after |
 |---|---|---|---|---|

@@ -13,12 +13,13 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from schemas.topics import SLA_BREACHED
+from schemas.sla import SlaResumed, SlaRetargeted, SlaStarted
+from schemas.topics import SLA_BREACHED, SLA_EVENT
 from services.cli.topic_reading import read_to_end
 from services.runtime.settings import RuntimeSettings
 from tests.chaos.faults import FAULTS, schedule
 from tests.chaos.load import Load
-from tests.chaos.report import Result, Span, page
+from tests.chaos.report import Limit, Result, Span, limit_of, page
 from tests.chaos.whole_system import System, settle, whole_system
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(4500)]
@@ -28,6 +29,9 @@ SHORT = [
     "redis_flushed", "pause_service_long", "gateway_hangs_up",
 ]  # fmt: skip
 """What `make test` injects, with one broker: no fault that needs more than a few seconds."""
+
+LIMITING = {fact.ce_type() for fact in (SlaStarted, SlaRetargeted, SlaResumed)}
+"""Facts that say when a clock is due."""
 
 GIVEN_BY_PEOPLE = ("--faults", "--baseline", "--chaos-seed", "--kinds")
 
@@ -74,9 +78,10 @@ async def test_nothing_is_lost_doubled_or_missed_under_faults(tmp_path, plan, mo
             rng = random.Random(plan.seed + 1)
             spans = [await inflict(kind, system, load, rng) for kind in plan.kinds]
         snapshot, found = await settle(system, seconds=180)
-        told_at = await told(system)
+        told_at, limited_at = await told(system)
     result = Result(
-        spans=spans, baseline=baseline, snapshot=snapshot, found=found, told_at=told_at, counts=load.counts,
+        spans=spans, baseline=baseline, snapshot=snapshot, found=found, told_at=told_at,
+        limited_at=limited_at, counts=load.counts,
         commands=len(load.commands), left_out=[name for name, fault in FAULTS.items() if not fault.possible()],
     )  # fmt: skip
     text = page(result, seed=plan.seed, command=plan.command, took_s=time.monotonic() - began)
@@ -131,10 +136,16 @@ async def let_the_broker_date(system: System, *, brokers: int) -> None:
         await admin.close()
 
 
-async def told(system: System) -> dict[str, datetime]:
-    """When the broker had each breach first."""
-    first: dict[str, datetime] = {}
-    async for record in read_to_end(RuntimeSettings(kafka=system.run["kafka"]), [SLA_BREACHED.name]):
-        if record.payload is not None:
-            first.setdefault(record.payload["fact_id"], record.at)
-    return first
+async def told(system: System) -> tuple[dict[str, datetime], dict[Limit, datetime]]:
+    """When the broker had each breach first, and when each due time was first told."""
+    breaches: dict[str, datetime] = {}
+    limits: dict[Limit, datetime] = {}
+    topics = [SLA_BREACHED.name, SLA_EVENT.name]
+    async for record in read_to_end(RuntimeSettings(kafka=system.run["kafka"]), topics):
+        if record.payload is None:
+            continue
+        if record.topic == SLA_BREACHED.name:
+            breaches.setdefault(record.payload["fact_id"], record.at)
+        elif record.type in LIMITING:
+            limits.setdefault(limit_of(record.payload), record.at)
+    return breaches, limits
