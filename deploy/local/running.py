@@ -12,7 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
+
+import yaml
 
 from deploy.local.database import probe_database
 from deploy.local.kafka import probe_kafka
@@ -76,6 +79,8 @@ def up(
             "AMENDS_RUN": str(folder),
             "AMENDS_REPLICATION_FACTOR": os.environ.get("AMENDS_REPLICATION_FACTOR") or str(brokers),
         }
+        if policy == "demo" and not os.environ.get("AMENDS_NOTIFICATION_POLICY"):
+            environment["AMENDS_NOTIFICATION_POLICY"] = str(_without_nights(folder))
         try:
             _start(supervisor, parts, services, environment=environment, policy=policy, detached=detached, say=say)
             write_run(folder, _content(supervisor, addresses, parts, services, policy))
@@ -83,6 +88,15 @@ def up(
         except BaseException:
             supervisor.stop()
             raise
+
+
+def _without_nights(folder: Path) -> Path:
+    """The policy of messages that goes with limits of seconds: no message waits for the morning."""
+    policy = yaml.safe_load(files("deploy.policies").joinpath("notifications.yaml").read_text("utf-8"))
+    policy["quiet_hours"]["urgent_from"] = 1
+    file = folder / "notifications.yaml"
+    file.write_text(yaml.safe_dump(policy, allow_unicode=True))
+    return file
 
 
 def scale(folder: Path, workers: Mapping[str, int], *, say: Say) -> None:

@@ -47,8 +47,9 @@ class DatabaseClock(SystemClock):
             return
         told = await self._ask()
         answered_at = self._counted()
-        # The server looked at its clock between asking and answering. While what is known fits that, it stays as it is.
+        # The server looked at its clock between asking and answering. While what is known fits that, it stays as it is;
+        # else it is the least that fits: a clock that is behind by a way there and back fires nothing early.
         least, most = told - answered_at, told + _MILLISECOND - asked_at
         if self._sync_at is None or not least <= self._ahead <= most:
-            self._ahead = (least + most) / 2
+            self._ahead = least
         self._sync_at = answered_at + SYNC_S

@@ -48,11 +48,12 @@ def test_is_the_own_clock_until_the_server_was_asked() -> None:
 
 
 async def test_follows_the_server_whatever_the_own_clock_says(clock: DatabaseClock, server: Server) -> None:
-    """After one answer it is right to half of the way there and back, and counts on."""
+    """After one answer it is right to the way there and back, never ahead, and counts on."""
     await clock.sync()
-    assert clock.time() == pytest.approx(server.counted + AHEAD, abs=0.0016)
+    assert clock.time() == pytest.approx(server.counted + AHEAD, abs=0.0031)
+    assert clock.time() <= server.counted + AHEAD
     server.counted += 3
-    assert clock.time() == pytest.approx(server.counted + AHEAD, abs=0.0016)
+    assert clock.time() == pytest.approx(server.counted + AHEAD, abs=0.0031)
 
 
 async def test_asks_again_only_after_a_while(clock: DatabaseClock, server: Server) -> None:
@@ -76,7 +77,7 @@ async def test_a_slow_answer_moves_nothing_that_it_does_not_contradict(
     server.there_s, server.back_s = there_s, back_s
     known = clock.time() - server.counted
     await clock.sync()
-    assert clock.time() - server.counted == pytest.approx(known, abs=1e-6)
+    assert clock.time() - server.counted == pytest.approx(known, abs=0.0031)
 
 
 async def test_a_server_whose_clock_is_set_is_followed(clock: DatabaseClock, server: Server) -> None:
@@ -85,7 +86,7 @@ async def test_a_server_whose_clock_is_set_is_followed(clock: DatabaseClock, ser
     server.ahead += 7
     server.counted += SYNC_S
     await clock.sync()
-    assert clock.time() == pytest.approx(server.counted + AHEAD + 7, abs=0.0016)
+    assert clock.time() == pytest.approx(server.counted + AHEAD + 7, abs=0.0031)
 
 
 async def test_a_server_that_is_away_leaves_the_time_as_known(clock: DatabaseClock, server: Server) -> None:
