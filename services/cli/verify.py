@@ -41,7 +41,7 @@ def verify(*, folder: str, wait_s: float, lateness_s_max: float | None, as_json:
     console = Console()
     where = addresses(Path(folder))
     try:
-        snapshot, found = asyncio.run(_until_settled(where, wait_s=wait_s, lateness_s_max=lateness_s_max))
+        snapshot, found = asyncio.run(until_settled(where, wait_s=wait_s, lateness_s_max=lateness_s_max))
     except (KafkaError, PyMongoError, OSError) as error:
         click.echo(f"Cannot verify: {error}. Is the stack up? `amends status` tells.", err=True)
         raise SystemExit(EXIT_UNREACHABLE) from None
@@ -108,16 +108,17 @@ async def _messages(sandbox: str) -> list[dict[str, Any]]:
                 return messages
 
 
-async def _until_settled(
-    where: dict[str, Any], *, wait_s: float, lateness_s_max: float | None
+async def until_settled(
+    where: dict[str, Any], *, wait_s: float, lateness_s_max: float | None = None, every_s: float = 0.5
 ) -> tuple[Snapshot, list[Difference]]:
+    """Look until nothing is under way any more or the wait is over; the last snapshot and what differs in it."""
     until = time.monotonic() + wait_s
     while True:
         snapshot = await take_snapshot(where)
         found = differences(snapshot, lateness_s_max=lateness_s_max)
         if settled(found) or time.monotonic() > until:
             return snapshot, found
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(every_s)
 
 
 def _in_words(value: Any) -> str:

@@ -24,7 +24,7 @@ from schemas.message import Actor
 from schemas.topics import TICKET_COMMAND, TICKET_EVENT
 from services.cli.topic_reading import follow
 from services.runtime.settings import RuntimeSettings
-from tests.chaos.whole_system import POSTS_MAX, TEXTS, System, post
+from tests.chaos.whole_system import POSTS_MAX, System, invented, post
 
 DONE_S_MAX = 180.0
 ASKED, ASKS_S = 5, 0.5
@@ -140,7 +140,7 @@ class Load:
             task.result()
 
     def _next(self, number: int) -> tuple[str, dict[str, Any]]:
-        rng, key = self._rng, f"{self._seed}-{number}"
+        rng, key = self._rng, f"k{self._seed}-{number}"
         kind = rng.choices(["new", "repeated", "followed_up", "wrong"], [72, 10, 10, 8])[0] if self._sent else "new"
         if kind == "repeated":
             return kind, rng.choice(self._sent[-50:])
@@ -148,16 +148,8 @@ class Load:
             return kind, {**rng.choice(self._sent[-50:]), "channel": "phone", "key": key}
         if kind == "wrong":
             return kind, {**rng.choice(WRONG), "key": key}
-        waybill, text = f"SF{self._seed % 10_000:04d}{number:09d}", rng.choice(TEXTS)
-        complaint = {
-            "key": key,
-            "channel": "web",
-            "complainant": {"phone": f"+86136{self._seed % 1000:03d}{number:05d}"},
-            "waybills": [waybill],
-            "description": text["text"].format(waybill=waybill),
-        }
-        self._sent.append(complaint)
-        return kind, complaint
+        self._sent.append(invented(number, seed=self._seed, rng=rng))
+        return kind, self._sent[-1]
 
     async def _post(self, client: httpx.AsyncClient, kind: str, complaint: dict[str, Any], number: int) -> None:
         key, began = complaint["key"], time.monotonic()

@@ -1,17 +1,13 @@
 """What a run under faults showed, in Markdown."""
 
-import os
-import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-import psutil
-
 from services.cli.audit import Difference, Snapshot, lateness_s
+from services.cli.machine import machine
 from tests.chaos.faults import FAULTS
 
 LOST = {
@@ -119,9 +115,8 @@ def page(result: Result, *, seed: int, command: str, took_s: float) -> str:
 # Reliability under faults
 
 Written by `{command}` on {date}: {len(result.spans)} faults in {took_s / 60:.0f} minutes,
-drawn from seed {seed}, on {os.cpu_count()} cores ({_processor()}), {psutil.virtual_memory().total / 2**30:.0f} GiB,
-Python {platform.python_version()}. Three brokers, the database, Redis, two processes of each service and the load share
-these cores.
+drawn from seed {seed}, with {machine()}.
+Three brokers, the database, Redis, two processes of each service and the load share these cores.
 
 The load: {counts["new"]:,} complaints, {counts["repeated"]:,} sent again under their key, {counts["followed_up"]:,}
 follow-ups by telephone, {counts["wrong"]:,} wrong ones (all refused), {result.commands:,} commands of people. Out came
@@ -133,13 +128,13 @@ follow-ups by telephone, {counts["wrong"]:,} wrong ones (all refused), {result.c
 | {result.number(LOST)} | {result.number(DOUBLED)} | {result.number(MISSED)} | {others} | {result.told_early()} |
 
 Compared is what was acknowledged (answers of the intake, commands that Kafka took) with what came out (topics, event
-store, messages in customers' hands), by the rules of `amends verify`. What is told before its time comes of a process
-whose clock was ahead.
+store, messages in customers' hands), by the rules of `amends verify`. Told before its time is what bears a time of the
+broker before its due time.
 
-Resuming counts from healing until every complaint sent before has its ticket and one sent after has its own; 0.3 s of
-it is the pace of the load. A breach is late by the time from its due time, or from when that due time was first told,
-until the broker has it: p50, p99, max and of how many, in seconds. *During* is between fault and healing, *after* from
-there to the next fault. While Kafka or the database is away no worker can tell anything.
+Resuming counts from healing until every complaint sent before has its ticket and one sent after has its own; up to a
+second of it is the pace of the load. A breach is late by the time from its due time, or from when that due time was
+first told, until the broker has it: p50, p99, max and of how many, in seconds. *During* is between fault and healing,
+*after* from there to the next fault. While Kafka or the database is away no worker can tell anything.
 
 | Fault | Times | Resumed after, s: median, max | Late during | Late after |
 |---|---|---|---|---|
@@ -176,12 +171,3 @@ def _late(late: Sequence[float]) -> str:
         return "-"
     p50, p99 = (late[int(share * (len(late) - 1))] for share in (0.5, 0.99))
     return f"{p50:.2f}, {p99:.2f}, {late[-1]:.2f} ({len(late)})"
-
-
-def _processor() -> str:
-    """Its name, where the system tells it."""
-    path = Path("/proc/cpuinfo")
-    named: Any = (
-        [line for line in path.read_text().splitlines() if line.startswith("model name")] if path.exists() else []
-    )
-    return named[0].partition(":")[2].strip() if named else platform.machine()

@@ -80,10 +80,16 @@ async def test_nothing_is_lost_doubled_or_missed_under_faults(tmp_path, plan, mo
         snapshot, found = await settle(system, seconds=180)
         told_at, limited_at = await told(system)
     result = Result(
-        spans=spans, baseline=baseline, snapshot=snapshot, found=found, told_at=told_at,
-        limited_at=limited_at, counts=load.counts,
-        commands=len(load.commands), left_out=[name for name, fault in FAULTS.items() if not fault.possible()],
-    )  # fmt: skip
+        spans=spans,
+        baseline=baseline,
+        snapshot=snapshot,
+        found=found,
+        told_at=told_at,
+        limited_at=limited_at,
+        counts=load.counts,
+        commands=len(load.commands),
+        left_out=[name for name, fault in FAULTS.items() if not fault.possible()],
+    )
     text = page(result, seed=plan.seed, command=plan.command, took_s=time.monotonic() - began)
     say(text)
     if plan.report:

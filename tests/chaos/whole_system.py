@@ -20,12 +20,13 @@ from deploy.local import running
 from deploy.local.part import PartUnavailableError
 from deploy.local.run_file import read_run
 from deploy.local.supervision import Supervisor
-from services.cli.audit import Difference, Snapshot, differences, settled
-from services.cli.verify import take_snapshot
+from services.cli.audit import Difference, Snapshot
+from services.cli.verify import until_settled
 from tests.chaos.surroundings import Clocks, Connections, Disks
 
 TEXTS = yaml.safe_load((Path(__file__).parents[2] / "services" / "cli" / "demo_texts.yaml").read_text())
 READY_S_MAX = 120.0
+SNAPSHOT_S_MAX = 120.0
 POSTS_MAX = 50
 """Under way at a time: a client that posts ever more while nothing answers spends its time on its own queue."""
 
@@ -130,18 +131,20 @@ def complaints(count: int, *, seed: int) -> list[dict[str, Any]]:
         if made and n % 10 == 9:
             made.append({**rng.choice(made), "channel": "phone", "key": f"k{seed}-{n}"})
             continue
-        text = rng.choice(TEXTS)
-        waybill = f"SF{seed:04d}{n:09d}"
-        made.append(
-            {
-                "key": f"k{seed}-{n}",
-                "channel": "web",
-                "complainant": {"phone": f"+86136{seed % 1000:03d}{n:05d}"},
-                "waybills": [waybill],
-                "description": text["text"].format(waybill=waybill),
-            }
-        )
+        made.append(invented(n, seed=seed, rng=rng))
     return made
+
+
+def invented(n: int, *, seed: int, rng: random.Random) -> dict[str, Any]:
+    """A complaint with a waybill and a phone of its own."""
+    text, waybill = rng.choice(TEXTS), f"SF{seed % 10_000:04d}{n:09d}"
+    return {
+        "key": f"k{seed}-{n}",
+        "channel": "web",
+        "complainant": {"phone": f"+86136{seed % 1000:03d}{n:05d}"},
+        "waybills": [waybill],
+        "description": text["text"].format(waybill=waybill),
+    }
 
 
 async def post(system: System, client: httpx.AsyncClient, complaint: dict[str, Any], *, at: int = 0) -> httpx.Response:
@@ -181,11 +184,5 @@ async def feed(system: System, made: list[dict[str, Any]], *, per_s: float) -> d
 
 async def settle(system: System, *, seconds: float) -> tuple[Snapshot, list[Difference]]:
     """Look until nothing is under way, or the time is over."""
-    until = time.monotonic() + seconds
-    while True:
-        async with asyncio.timeout(120):
-            snapshot = await take_snapshot(system.run)
-        found = differences(snapshot)
-        if settled(found) or time.monotonic() > until:
-            return snapshot, found
-        await asyncio.sleep(2)
+    async with asyncio.timeout(seconds + SNAPSHOT_S_MAX):
+        return await until_settled(system.run, wait_s=seconds, every_s=2)

@@ -5,17 +5,15 @@ The peers are installed into environments of their own under `AMENDS_CACHE`, fro
 """
 
 import json
-import os
-import platform
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import psutil
 from rich.console import Console
 
+from services.cli.machine import machine
 from tests.peers import router, tickets, working_time
 from tests.peers.environment import REQUIREMENTS, python_of
 from tests.peers.report import Comparison, page, plain, table
@@ -56,11 +54,8 @@ def main(*, which: tuple[str, ...], as_json: bool, write: bool) -> None:
 
 def facts() -> list[str]:
     """When, where and how."""
-    models = (line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line)
-    processor = next((line.split(":")[1].strip() for line in models), platform.processor())
     return [
-        f"Made by `make bench-peers` on {datetime.now(UTC):%Y-%m-%d} with Python {platform.python_version()} on",
-        f"{os.cpu_count()} cores ({processor}), {psutil.virtual_memory().total / 2**30:.0f} GiB.",
+        f"Made by `make bench-peers` on {datetime.now(UTC):%Y-%m-%d} with {machine()}.",
         "Contestants take turns within one run, so that whatever else the machine does concerns all of them; figures",
         "are medians of the rounds. Versions are pinned in `tests/peers/requirements/`; the programs are in",
         "`tests/peers/programs/`.",

@@ -14,7 +14,7 @@ import click
 import uvloop
 from rich.console import Console
 
-from services.cli.bench.app import machine
+from services.cli.machine import machine
 from tests.scale.options import Options
 from tests.scale.report import SECTIONS, page
 

@@ -49,8 +49,8 @@ async def run(options: Options) -> dict[str, Any]:
     seeds = min(SEEDS, sizes[0])
     curve = []
     with whole_system() as system, MongoClient[dict[str, Any]](system.where["mongo"], tz_aware=True) as client:
-        fed, _ = await chain._load(system.where, per_s=200, seconds=max(1, seeds // 200), start=0)
-        await chain._until_sent(system.where, fed)
+        fed, _ = await chain.load(system.where, per_s=200, seconds=max(1, seeds // 200), start=0)
+        await chain.until_sent(system.where, fed)
         await system.drained()
         running.scale(system.folder, dict.fromkeys(SERVICES, 0), say=lambda _line: None)
         database: Database[dict[str, Any]] = client["amends"]
@@ -100,8 +100,8 @@ async def _router(system: System, addresses: Addresses, count: int, *, first: in
     try:
         process = psutil.Process(service.pid)
         async with asyncio.timeout(MEASURED_S_MAX):
-            begin, begun_at, begun_cpu_s = await router._wait_for(port, max(warm_up, 1), process)
-            end, ended_at, ended_cpu_s = await router._wait_for(port, warm_up + count, process)
+            begin, begun_at, begun_cpu_s = await router.wait_for(port, max(warm_up, 1), process)
+            end, ended_at, ended_cpu_s = await router.wait_for(port, warm_up + count, process)
     finally:
         service.terminate()
         await service.wait()
@@ -115,17 +115,17 @@ async def _router(system: System, addresses: Addresses, count: int, *, first: in
 async def _lateness(addresses: Addresses, count: int) -> dict[str, float]:
     """The measurement of `amends bench sla`, on that database and by the packaged policy."""
     bench = sla.Bench(addresses)
-    async with bench._service("growth", database="amends") as (page, process):
+    async with bench.service("growth", database="amends") as (page, process):
         shards = RuntimeSettings().partitions
-        read, _, _ = await sla._wait(page, process, lambda p: p.get("amends_deadlines_shards_open", 0) >= shards)
-        before, ends = sla._consumed(read), await bench._ends()
+        read, _, _ = await sla.wait_until(page, process, lambda p: p.get("amends_deadlines_shards_open", 0) >= shards)
+        before, ends = sla.consumed(read), await bench.ends()
         begin = datetime.now(UTC) + timedelta(seconds=LEAD_S)
         due = [begin + timedelta(seconds=n / DUE_PER_S) for n in range(count)]
         received = (at - timedelta(seconds=ACKNOWLEDGE_S) for at in due)
-        await bench._publish(itertools.chain.from_iterable(opening(uuid4(), at, count=1) for at in received))
-        await sla._wait(page, process, lambda p: sla._consumed(p) >= before + count)
+        await bench.publish(itertools.chain.from_iterable(opening(uuid4(), at, count=1) for at in received))
+        await sla.wait_until(page, process, lambda p: sla.consumed(p) >= before + count)
         spare_s = (begin - datetime.now(UTC)).total_seconds()
-        late = [late_s async for late_s in bench._breaches(ends, count)]
+        late = [late_s async for late_s in bench.breaches(ends, count)]
     return {
         "late_p50_ms": 1000 * statistics.median(late),
         "late_p99_ms": 1000 * quantile(late, 0.99),

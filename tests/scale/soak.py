@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from services.cli.bench import chain
 from tests.scale.figures import trend
 from tests.scale.load import complaints
 from tests.scale.options import Options
@@ -17,7 +18,7 @@ async def run(options: Options) -> dict[str, Any]:
         async def look() -> dict[str, float]:
             values = {f"{name}: memory, MB": mb for name, mb in system.memory_mb().items()}
             values |= {f"{name}: handles": n for name, n in system.look(lambda process: process.num_fds()).items()}
-            return values | {f"{name}: lag, messages": n for name, n in (await system.backlog()).items()}
+            return values | {f"{name}: lag, messages": n for name, n in (await chain.backlog(system.where)).items()}
 
         async with sampling(look, every_s=min(EVERY_S, options.soak / 10)) as samples:
             poured = await system.client.pour(complaints(), per_s=options.rate / 2, seconds=options.soak)

@@ -13,9 +13,9 @@ import psutil
 
 from deploy.local import running
 from deploy.local.run_file import read_run
-from services.cli.audit import differences, settled, summary
+from services.cli.audit import summary
 from services.cli.bench import chain
-from services.cli.verify import take_snapshot
+from services.cli.verify import until_settled
 from tests.scale.load import Client
 
 STALLED_S_MAX = 300.0
@@ -57,19 +57,6 @@ class System:
         """Resident megabytes by process."""
         return self.look(lambda process: process.memory_info().rss / 1e6)
 
-    async def backlog(self) -> dict[str, float]:
-        """Messages that wait, by process. The services count them every few seconds."""
-        async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
-            pages = {name: (await client.get(url)).text for name, url in self.where["metrics"].items()}
-        return {
-            name: sum(
-                float(line.rsplit(" ", 1)[1])
-                for line in page.splitlines()
-                if line.startswith("amends_consumed_backlog{")
-            )
-            for name, page in pages.items()
-        }
-
     async def drained(self, *, backlog_max: float = 0, looks: int = 5) -> float:
         """Wait until at so many looks in a row, two seconds apart, no more than so much waits; the seconds it took.
 
@@ -80,7 +67,7 @@ class System:
         least, below, since = float("inf"), 0, start
         while below < looks:
             try:
-                waiting = sum((await self.backlog()).values())
+                waiting = sum((await chain.backlog(self.where)).values())
             except httpx.HTTPError:
                 waiting = float("inf")  # too busy to say, which is no progress
             now = time.monotonic()
@@ -97,13 +84,7 @@ class System:
 
     async def audit(self, accepted: Collection[str]) -> dict[str, Any]:
         """What `amends verify` finds when nothing is under way any more, and which of the accepted it does not know."""
-        until = time.monotonic() + AUDIT_S_MAX
-        while True:
-            snapshot = await take_snapshot(self.where)
-            found = differences(snapshot)
-            if settled(found) or time.monotonic() > until:
-                break
-            await asyncio.sleep(2)
+        snapshot, found = await until_settled(self.where, wait_s=AUDIT_S_MAX, every_s=2)
         counts = summary(snapshot, found)
         kinds = counts["differences_by_kind"]
         return {
@@ -156,6 +137,6 @@ async def sampling(read: Callable[[], Awaitable[dict[str, float]]], *, every_s: 
 async def held_per_s(system: System, *, seconds: int) -> float:
     """Complaints a second that the whole chain holds, from the first complaint to the last confirmation sent."""
     began = time.monotonic()
-    fed, _ = await chain._load(system.where, per_s=FLOOD_PER_S, seconds=seconds, start=0)
-    await chain._until_sent(system.where, fed)
+    fed, _ = await chain.load(system.where, per_s=FLOOD_PER_S, seconds=seconds, start=0)
+    await chain.until_sent(system.where, fed)
     return fed / (time.monotonic() - began)

@@ -43,17 +43,17 @@ async def run(folder: Path) -> dict[str, Any]:
     try:
         where = read_run(folder) or {}
         began = time.monotonic()
-        fed, _ = await _load(where, per_s=AIM_PER_S, seconds=FLOOD_S, start=0)
-        await _until_sent(where, fed)
+        fed, _ = await load(where, per_s=AIM_PER_S, seconds=FLOOD_S, start=0)
+        await until_sent(where, fed)
         held_per_s = min(fed / (time.monotonic() - began), float(AIM_PER_S))
         steady_per_s = held_per_s * (1.0 if held_per_s >= AIM_PER_S else STEADY_SHARE)
-        steady, took_s = await _load(where, per_s=steady_per_s, seconds=STEADY_S, start=10_000_000)
+        steady, took_s = await load(where, per_s=steady_per_s, seconds=STEADY_S, start=10_000_000)
         await asyncio.sleep(BACKLOG_S)
-        backlog = await _backlog(where)
-        await _until_sent(where, fed + steady)
+        waiting = int(sum((await backlog(where)).values()))
+        await until_sent(where, fed + steady)
         since = datetime.now(UTC)
-        half, _ = await _load(where, per_s=held_per_s / 2, seconds=HALF_S, start=20_000_000)
-        await _until_sent(where, fed + steady + half)
+        half, _ = await load(where, per_s=held_per_s / 2, seconds=HALF_S, start=20_000_000)
+        await until_sent(where, fed + steady + half)
         waits = await _accept_to_sms_ms(where, since=since)
         memory = {name: psutil.Process(pid).memory_info().rss / 1e6 for name, pid in where["pids"].items()}
     finally:
@@ -61,7 +61,7 @@ async def run(folder: Path) -> dict[str, Any]:
     return {
         "complaints_per_s": held_per_s,
         "steady_per_s": steady / took_s,
-        "backlog_end": backlog,
+        "backlog_end": waiting,
         "accept_to_sms_p50_ms": waits[len(waits) // 2],
         "accept_to_sms_p99_ms": waits[int(len(waits) * 0.99)],
         "accept_to_sms_max_ms": waits[-1],
@@ -69,7 +69,7 @@ async def run(folder: Path) -> dict[str, Any]:
     }
 
 
-async def _load(where: dict[str, Any], *, per_s: float, seconds: int, start: int) -> tuple[int, float]:
+async def load(where: dict[str, Any], *, per_s: float, seconds: int, start: int) -> tuple[int, float]:
     """Batches at a steady pace; one that is late is not waited for by the next. Returns (accepted, seconds)."""
     began = time.monotonic()
     async with httpx.AsyncClient(timeout=60) as client:
@@ -99,7 +99,7 @@ def _complaint(n: int) -> dict[str, Any]:
     }
 
 
-async def _until_sent(where: dict[str, Any], count: int) -> None:
+async def until_sent(where: dict[str, Any], count: int) -> None:
     """Wait until so many confirmations are handed over, asking the gateway, which costs the chain the least."""
     until = time.monotonic() + SENT_S_MAX
     async with httpx.AsyncClient(timeout=60) as client:
@@ -135,15 +135,16 @@ async def _accept_to_sms_ms(where: dict[str, Any], *, since: datetime) -> list[f
     )
 
 
-async def _backlog(where: dict[str, Any]) -> int:
-    async with httpx.AsyncClient(timeout=10) as client:
-        pages = [(await client.get(url)).text for url in where["metrics"].values()]
-    return sum(
-        int(float(line.rsplit(" ", 1)[1]))
-        for text in pages
-        for line in text.splitlines()
-        if line.startswith("amends_consumed_backlog{")
-    )
+async def backlog(where: dict[str, Any]) -> dict[str, float]:
+    """Messages that wait, by process, as each counted them some seconds ago at most."""
+    async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+        pages = {name: (await client.get(url)).text for name, url in where["metrics"].items()}
+    return {
+        name: sum(
+            float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.startswith("amends_consumed_backlog{")
+        )
+        for name, page in pages.items()
+    }
 
 
 async def _read(where: dict[str, Any], topic: str) -> Any:

@@ -101,8 +101,8 @@ async def preload(settings: RuntimeSettings, made: Iterator[ComplaintSubmitted])
 async def _measure(port: int, pid: int) -> dict[str, Any]:
     process = psutil.Process(pid)
     async with asyncio.timeout(SECONDS_MAX):
-        first, begun_at, begun_cpu_s = await _wait_for(port, WARM_UP, process)
-        last, ended_at, ended_cpu_s = await _wait_for(port, COMPLAINTS, process)
+        first, begun_at, begun_cpu_s = await wait_for(port, WARM_UP, process)
+        last, ended_at, ended_cpu_s = await wait_for(port, COMPLAINTS, process)
     handled = last - first
     return {
         "complaints_per_s": handled / (ended_at - begun_at),
@@ -112,7 +112,7 @@ async def _measure(port: int, pid: int) -> dict[str, Any]:
     }
 
 
-async def _wait_for(port: int, count: int, process: psutil.Process) -> tuple[float, float, float]:
+async def wait_for(port: int, count: int, process: psutil.Process) -> tuple[float, float, float]:
     """When so many complaints are handled: how many, the time, the processor time used."""
     async with httpx.AsyncClient() as client:
         while True:

@@ -73,11 +73,11 @@ class Bench:
         tickets = [uuid4() for _ in range(TICKETS)]
         total = TICKETS * EVENTS_PER_TICKET
         for wave in waves(tickets, datetime.now(UTC)):
-            await self._publish(wave)
-        async with self._service("events") as (page, process):
-            first, begun_at, begun_cpu_s = await _wait(page, process, lambda p: _consumed(p) >= WARM_UP_EVENTS)
-            last, ended_at, ended_cpu_s = await _wait(page, process, lambda p: _consumed(p) >= total)
-            handled = _consumed(last) - _consumed(first)
+            await self.publish(wave)
+        async with self.service("events") as (page, process):
+            first, begun_at, begun_cpu_s = await wait_until(page, process, lambda p: consumed(p) >= WARM_UP_EVENTS)
+            last, ended_at, ended_cpu_s = await wait_until(page, process, lambda p: consumed(p) >= total)
+            handled = consumed(last) - consumed(first)
             return {
                 "ticket_events_per_s": handled / (ended_at - begun_at),
                 "cpu_us_per_event": (ended_cpu_s - begun_cpu_s) / handled * 1e6,
@@ -85,14 +85,14 @@ class Bench:
 
     async def lateness(self) -> dict[str, Any]:
         """A thousand breaches a second for a while."""
-        async with self._service("lateness", _one_clock()) as (page, process):
+        async with self.service("lateness", _one_clock()) as (page, process):
             begin = datetime.now(UTC) + timedelta(seconds=LIMIT_S + 5)
             count = PER_SECOND * SECONDS
             due = [begin + timedelta(seconds=n / PER_SECOND) for n in range(count)]
-            ends = await self._ends()
-            await self._publish(m for at in due for m in opening(uuid4(), at - timedelta(seconds=LIMIT_S), count=1))
-            await _wait(page, process, lambda p: _consumed(p) >= count)
-            late = sorted([late_s async for late_s in self._breaches(ends, count)])
+            ends = await self.ends()
+            await self.publish(m for at in due for m in opening(uuid4(), at - timedelta(seconds=LIMIT_S), count=1))
+            await wait_until(page, process, lambda p: consumed(p) >= count)
+            late = sorted([late_s async for late_s in self.breaches(ends, count)])
         return {
             "lateness_p50_ms": 1000 * statistics.median(late),
             "lateness_p99_ms": 1000 * late[int(0.99 * (len(late) - 1))],
@@ -102,13 +102,13 @@ class Bench:
 
     async def burst(self) -> dict[str, Any]:
         """Many breaches in the same second."""
-        async with self._service("burst", _one_clock(limit_s=2 * LIMIT_S)) as (page, process):
+        async with self.service("burst", _one_clock(limit_s=2 * LIMIT_S)) as (page, process):
             received_at = datetime.now(UTC)
-            ends = await self._ends()
-            await self._publish(m for _ in range(BURST) for m in opening(uuid4(), received_at, count=1))
-            await _wait(page, process, lambda p: _consumed(p) >= BURST)
+            ends = await self.ends()
+            await self.publish(m for _ in range(BURST) for m in opening(uuid4(), received_at, count=1))
+            await wait_until(page, process, lambda p: consumed(p) >= BURST)
             spare_s = 2 * LIMIT_S - (datetime.now(UTC) - received_at).total_seconds()
-            late = [late_s async for late_s in self._breaches(ends, BURST)]
+            late = [late_s async for late_s in self.breaches(ends, BURST)]
         return {"burst_50k_published_s": max(late), "burst_ready_before_s": spare_s}
 
     async def memory(self) -> dict[str, Any]:
@@ -131,12 +131,13 @@ class Bench:
                 ]
             )
         # The window is opened wide, so that as many are held in memory as ever are.
-        async with self._service("memory", database=name, AMENDS_DEADLINE_WINDOW_S="3600") as (page, process):
-            held, _, _ = await _wait(page, process, lambda p: p.get("amends_deadlines_in_memory", 0) > 0)
+        async with self.service("memory", database=name, AMENDS_DEADLINE_WINDOW_S="3600") as (page, process):
+            held, _, _ = await wait_until(page, process, lambda p: p.get("amends_deadlines_in_memory", 0) > 0)
             await asyncio.sleep(5)
             return {"armed_1m_mb": process.memory_info().rss / 1e6, "held": held["amends_deadlines_in_memory"]}
 
-    async def _publish(self, messages: Iterable[Message]) -> None:
+    async def publish(self, messages: Iterable[Message]) -> None:
+        """Have them in their topics."""
         producer = Producer(self._settings, ProducingMetrics(CollectorRegistry()))
         await producer.start()
         rest = iter(messages)
@@ -146,7 +147,7 @@ class Bench:
         await producer.stop()
 
     @asynccontextmanager
-    async def _service(
+    async def service(
         self, name: str, policy: SlaPolicy | None = None, *, database: str = "", **environment: str
     ) -> AsyncIterator[tuple[Callable[[], Any], psutil.Process]]:
         """The service on an empty database, and its metrics."""
@@ -181,7 +182,8 @@ class Bench:
                 service.terminate()
                 await service.wait()
 
-    async def _ends(self) -> dict[TopicPartition, int]:
+    async def ends(self) -> dict[TopicPartition, int]:
+        """Where the breaches end by now."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self._addresses.kafka)
         await consumer.start()
         try:
@@ -192,7 +194,7 @@ class Bench:
         finally:
             await consumer.stop()
 
-    async def _breaches(self, since: dict[TopicPartition, int], count: int) -> AsyncIterator[float]:
+    async def breaches(self, since: dict[TopicPartition, int], count: int) -> AsyncIterator[float]:
         """Lateness of so many breaches, in seconds, each once."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self._addresses.kafka, enable_auto_commit=False)
         await consumer.start()
@@ -237,7 +239,8 @@ def _one_clock(*, limit_s: int = LIMIT_S) -> SlaPolicy:
     )
 
 
-def _consumed(page: Page) -> float:
+def consumed(page: Page) -> float:
+    """Ticket events handled so far."""
     return page.get(f"amends_consumed_total|topic={TICKET_EVENT.name}", 0.0)
 
 
@@ -250,7 +253,7 @@ async def _ready(client: httpx.AsyncClient, port: int) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _wait(
+async def wait_until(
     page: Callable[[], Any], process: psutil.Process, holds: Callable[[Page], bool]
 ) -> tuple[Page, float, float]:
     """When the metrics are so: those, the time, the processor time used."""
