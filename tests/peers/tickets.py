@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from deploy.local import running
 from deploy.local.run_file import read_run
 from services.cli.bench import chain
@@ -21,7 +19,6 @@ COUNT = 1_000
 ROUNDS = 3
 WORKERS = 2
 WARM_UP = 500
-SENT_S_MAX = 120.0
 
 
 def compare(say: Callable[[str], None]) -> Comparison:
@@ -70,13 +67,10 @@ async def _compare(where: dict[str, Any], folder: Path, say: Callable[[str], Non
 
 async def _round(where: dict[str, Any], *, count: int, start: int, sent: int) -> int:
     """Post complaints within a second and wait for each customer's message; how many messages there are then."""
-    accepted, _ = await chain._load(where, per_s=float(count), seconds=1, start=start)
+    accepted = await chain.load(where, chain.complaints(range(start, start + count)), per_s=float(count))
     assert accepted == count
-    async with asyncio.timeout(SENT_S_MAX), httpx.AsyncClient(timeout=SENT_S_MAX) as client:
-        while True:
-            if (await client.get(f"{where['sandbox']}/messages/count")).json()["sms"] >= sent + count:
-                return sent + count
-            await asyncio.sleep(0.1)
+    await chain.until_sent(where, sent + count)
+    return sent + count
 
 
 def _comparison(theirs: list[float], ours: list[float]) -> Comparison:

@@ -12,10 +12,8 @@ from itertools import count, islice
 from typing import Any
 from uuid import uuid4
 
-import httpx
-import orjson
-
 from schemas.topics import COMPLAINT_SUBMITTED, TICKET_EVENT
+from services.cli.bench import chain
 from services.cli.topic_reading import read_to_end
 from services.runtime.settings import RuntimeSettings
 from tests.scale.figures import quantile
@@ -29,9 +27,6 @@ BEFORE_S = 60
 TRICKLE_PER_S = 5
 BACKLOG_GONE_MAX = 100
 """Messages that wait at any moment because of the trickle alone."""
-LINES = 50
-AT_ONCE = 4
-"""Batches that an intake works on at once."""
 PHASES = ("before", "burst", "draining", "after")
 
 
@@ -43,7 +38,7 @@ async def run(options: Options) -> dict[str, Any]:
         try:
             await asyncio.sleep(BEFORE_S)  # the time before is a part of what is measured
             began = time.time()
-            accepted = await _pour(system, options.burst)
+            accepted = await chain.load(system.where, islice(_burst(), options.burst), per_s=options.burst / BURST_S)
             poured = time.time()
             await system.drained(backlog_max=BACKLOG_GONE_MAX)
             gone = time.time()
@@ -83,32 +78,6 @@ def _burst() -> Iterator[Complaint]:
             said = f"{outlet} 分拨停运，第 {run}-{n} 号包袋没有发出，客户一直在催，请尽快处理。"
             person = {"phone": f"+861380000{outlet[-4:]}"}
             yield {"channel": "web", "complainant": person, "places": [outlet], "description": said}
-
-
-async def _pour(system: System, total: int) -> int:
-    """The burst in batches, each again until it is taken; how many complaints were accepted."""
-    turn, made, start = asyncio.Semaphore(AT_ONCE), _burst(), time.monotonic()
-    url = f"{system.where['http']['intake']}/v1/complaints/batch"
-    async with httpx.AsyncClient(timeout=120, trust_env=False) as client:
-
-        async def post(lines: list[Complaint], due: float) -> int:
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            body = b"\n".join(map(orjson.dumps, lines))
-            headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": f"burst-{uuid4()}"}
-            async with turn:
-                while True:
-                    answer = await client.post(url, content=body, headers=headers)
-                    if answer.status_code not in (429, 503):
-                        return answer.text.count('"complaint_id"')
-                    await asyncio.sleep(float(answer.headers.get("Retry-After", 1)))
-
-        batches = iter(lambda: list(islice(made, LINES)), [])
-        each_s = BURST_S * LINES / total
-        return sum(
-            await asyncio.gather(
-                *(post(lines, start + n * each_s) for n, lines in enumerate(islice(batches, total // LINES)))
-            )
-        )
 
 
 async def _waits(

@@ -49,7 +49,7 @@ async def run(options: Options) -> dict[str, Any]:
     seeds = min(SEEDS, sizes[0])
     curve = []
     with whole_system() as system, MongoClient[dict[str, Any]](system.where["mongo"], tz_aware=True) as client:
-        fed, _ = await chain.load(system.where, per_s=200, seconds=max(1, seeds // 200), start=0)
+        fed = await chain.load(system.where, chain.complaints(range(seeds)), per_s=200)
         await chain.until_sent(system.where, fed)
         await system.drained()
         running.scale(system.folder, dict.fromkeys(SERVICES, 0), say=lambda _line: None)

@@ -12,14 +12,12 @@ from uuid import uuid4
 
 import orjson
 
-from services.cli.bench.chain import TEXTS
+from services.cli.bench.chain import TEXTS, Complaint
 
 IN_FLIGHT_MAX = 2_000
 """Twice what one intake works on at once. What is due while so many wait for an answer is not sent, and counted."""
 ANSWER_S_MAX = 30.0
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
-
-Complaint = dict[str, Any]
 
 
 class Answer(NamedTuple):

@@ -137,6 +137,6 @@ async def sampling(read: Callable[[], Awaitable[dict[str, float]]], *, every_s: 
 async def held_per_s(system: System, *, seconds: int) -> float:
     """Complaints a second that the whole chain holds, from the first complaint to the last confirmation sent."""
     began = time.monotonic()
-    fed, _ = await chain.load(system.where, per_s=FLOOD_PER_S, seconds=seconds, start=0)
+    fed = await chain.load(system.where, chain.complaints(range(FLOOD_PER_S * seconds)), per_s=FLOOD_PER_S)
     await chain.until_sent(system.where, fed)
     return fed / (time.monotonic() - began)

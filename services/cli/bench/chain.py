@@ -1,10 +1,13 @@
 """The whole chain: complaints in over HTTP, tickets, clocks and SMS out, everything on this machine."""
 
 import asyncio
+import itertools
 import time
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import orjson
@@ -25,6 +28,8 @@ STEADY_SHARE = 0.8
 HALF_S = 40
 SENT_S_MAX = 240
 BATCH = 50
+AT_ONCE = 4
+"""Batches that an intake works on at once."""
 BACKLOG_S = 5.0
 TEXTS = (
     "包裹 {waybill} 在分拨中心停了五天不动，客服只说在催，再不到就要误事了。",
@@ -32,6 +37,8 @@ TEXTS = (
     "收到的时候外箱湿透，里面的东西全受潮了，单号{waybill}，要求赔偿。",
     "The tracking of {waybill} says delivered and signed, but nobody was home and nothing is here.",
 )
+
+Complaint = dict[str, Any]
 
 
 async def run(folder: Path) -> dict[str, Any]:
@@ -43,16 +50,18 @@ async def run(folder: Path) -> dict[str, Any]:
     try:
         where = read_run(folder) or {}
         began = time.monotonic()
-        fed, _ = await load(where, per_s=AIM_PER_S, seconds=FLOOD_S, start=0)
+        fed = await load(where, complaints(range(AIM_PER_S * FLOOD_S)), per_s=AIM_PER_S)
         await until_sent(where, fed)
         held_per_s = min(fed / (time.monotonic() - began), float(AIM_PER_S))
         steady_per_s = held_per_s * (1.0 if held_per_s >= AIM_PER_S else STEADY_SHARE)
-        steady, took_s = await load(where, per_s=steady_per_s, seconds=STEADY_S, start=10_000_000)
+        began = time.monotonic()
+        steady = await load(where, complaints(_numbers(10, steady_per_s * STEADY_S)), per_s=steady_per_s)
+        took_s = time.monotonic() - began
         await asyncio.sleep(BACKLOG_S)
         waiting = int(sum((await backlog(where)).values()))
         await until_sent(where, fed + steady)
         since = datetime.now(UTC)
-        half, _ = await load(where, per_s=held_per_s / 2, seconds=HALF_S, start=20_000_000)
+        half = await load(where, complaints(_numbers(20, held_per_s / 2 * HALF_S)), per_s=held_per_s / 2)
         await until_sent(where, fed + steady + half)
         waits = await _accept_to_sms_ms(where, since=since)
         memory = {name: psutil.Process(pid).memory_info().rss / 1e6 for name, pid in where["pids"].items()}
@@ -69,34 +78,45 @@ async def run(folder: Path) -> dict[str, Any]:
     }
 
 
-async def load(where: dict[str, Any], *, per_s: float, seconds: int, start: int) -> tuple[int, float]:
-    """Batches at a steady pace; one that is late is not waited for by the next. Returns (accepted, seconds)."""
-    began = time.monotonic()
-    async with httpx.AsyncClient(timeout=60) as client:
+def _numbers(millions: int, count: float) -> range:
+    return range(millions * 1_000_000, millions * 1_000_000 + int(count))
 
-        async def post(first: int, due: float) -> int:
+
+async def load(where: dict[str, Any], made: Iterable[Complaint], *, per_s: float) -> int:
+    """Post them in batches at a steady pace; how many were accepted.
+
+    A batch that is late is not waited for by the next. One that is refused for want of room is sent again.
+    """
+    url, turn, began = f"{where['http']['intake']}/v1/complaints/batch", asyncio.Semaphore(AT_ONCE), time.monotonic()
+    async with httpx.AsyncClient(timeout=120, trust_env=False) as client:
+
+        async def post(lines: list[Complaint], due: float) -> int:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            body = b"\n".join(orjson.dumps(_complaint(n)) for n in range(first, first + BATCH))
-            answer = await client.post(
-                f"{where['http']['intake']}/v1/complaints/batch",
-                content=body,
-                headers={"Content-Type": "application/x-ndjson", "Idempotency-Key": f"bench-{first}"},
-            )
-            return answer.text.count('"complaint_id"')
+            body = b"\n".join(map(orjson.dumps, lines))
+            headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": f"bench-{uuid4()}"}
+            async with turn:
+                while True:
+                    answer = await client.post(url, content=body, headers=headers)
+                    if answer.status_code not in (429, 503):
+                        return answer.text.count('"complaint_id"')
+                    await asyncio.sleep(float(answer.headers.get("Retry-After", 1)))
 
-        batches = int(per_s * seconds) // BATCH
-        accepted = await asyncio.gather(*(post(start + n * BATCH, began + n * BATCH / per_s) for n in range(batches)))
-    return sum(accepted), time.monotonic() - began
+        rest = iter(made)
+        batches = iter(lambda: list(itertools.islice(rest, BATCH)), [])
+        posts = [post(lines, began + n * BATCH / per_s) for n, lines in enumerate(batches)]
+        return sum(await asyncio.gather(*posts))
 
 
-def _complaint(n: int) -> dict[str, Any]:
-    waybill = f"SF{n:013d}"
-    return {
-        "channel": "web",
-        "complainant": {"phone": f"+86135{n:08d}"},
-        "waybills": [waybill],
-        "description": TEXTS[n % len(TEXTS)].format(waybill=waybill),
-    }
+def complaints(numbers: Iterable[int]) -> Iterator[Complaint]:
+    """One of each number: its person, parcel and text."""
+    for n in numbers:
+        waybill = f"SF{n:013d}"
+        yield {
+            "channel": "web",
+            "complainant": {"phone": f"+86135{n:08d}"},
+            "waybills": [waybill],
+            "description": TEXTS[n % len(TEXTS)].format(waybill=waybill),
+        }
 
 
 async def until_sent(where: dict[str, Any], count: int) -> None:
@@ -106,7 +126,7 @@ async def until_sent(where: dict[str, Any], count: int) -> None:
         while time.monotonic() < until:
             if (await client.get(f"{where['sandbox']}/messages/count")).json()["sms"] >= count:
                 return
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.1)
     raise TimeoutError(f"{count} confirmations were not handed over within {SENT_S_MAX} s")
 
 
