@@ -68,7 +68,7 @@ class Foundation:
                 await self._clock.sync()
                 await self._deadlines.prepare()
                 await self._clocks.prepare()
-                self.policies = await self._store.policies(self._default)
+                await self._store.begin_with(self._default)
                 await self._follow_policies()
         self._tasks = [
             asyncio.create_task(every(self._settings.policy_poll_s, self._follow_policies), name="policies"),

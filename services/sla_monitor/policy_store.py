@@ -11,7 +11,6 @@ from pymongo.errors import DuplicateKeyError
 
 from services.runtime.mongo import Database
 from services.sla_monitor.policy import PolicyError, SlaPolicy
-from services.sla_monitor.rulebook import Policies
 
 _KIND: Final = "sla"
 LEAD: Final = timedelta(seconds=5)
@@ -34,12 +33,11 @@ class PolicyStore:
         found = await self._policies.find({"kind": _KIND}, {"version": 1}).to_list(None)
         return sorted(d["version"] for d in found)
 
-    async def policies(self, default: SlaPolicy) -> Policies:
-        """All versions made ready; where there is none yet, `default` becomes the first."""
+    async def begin_with(self, default: SlaPolicy) -> None:
+        """Where there is no version yet, `default` becomes the first."""
         if not await self.numbers():
             with contextlib.suppress(DuplicateKeyError):  # Another worker did so at this moment.
                 await self._insert(default)
-        return Policies(await self.versions())
 
     async def add(self, policy: SlaPolicy, *, now: datetime) -> bool:
         """Add a version; False when exactly this one is there already.
