@@ -125,6 +125,15 @@ class ClockModel:
         self._pass(until + 1)
         return [fact for cycle in self.cycles for fact in self._facts(cycle)]
 
+    def to_come(self) -> int | None:
+        """When the next step is reached if nothing happens any more; None when there is none."""
+        times = [
+            max(cycle.reached(cycle.left[0][1]), cycle.changed)
+            for cycle in self.cycles
+            if cycle.ended is None and cycle.paused is None and cycle.left
+        ]
+        return min(times, default=None)
+
     # Events
 
     def _happen(self, verb: str, event: Mapping[str, Any], since: int) -> None:

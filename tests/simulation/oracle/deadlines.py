@@ -36,7 +36,8 @@ def _as_modelled(reading: Reading, policy: Policy, ticket: str, events: list[Rec
     of_ticket = [(e.verb, e.payload) for e in sorted(events, key=lambda e: e.payload["sequence"])]
     if [event["sequence"] for _, event in of_ticket] != list(range(1, len(of_ticket) + 1)):
         return  # Another invariant tells of it, and no clock can be right.
-    wanted = ClockModel(policy).live(of_ticket, reading.deliveries(ticket), us_of(history.ended_at))
+    model = ClockModel(policy)
+    wanted = model.live(of_ticket, reading.deliveries(ticket), us_of(history.ended_at))
     facts = standing(reading.facts.get(ticket, ()))
     # Whether what is reached in the last moments was told is not to be asked for.
     recent = us_of(history.ended_at - timedelta(seconds=history.late_s_max))
@@ -46,6 +47,10 @@ def _as_modelled(reading: Reading, policy: Policy, ticket: str, events: list[Rec
         if fact.verb in STEPS:
             yield from _too_late(reading, fact, arrived)
     yield from _rash(reading, ticket, events)
+    next_at = model.to_come()
+    # A step that nobody wakes up for is missed as surely as one that was not told.
+    if next_at is not None and not any(at <= next_at for at in reading.armed.get(ticket, ())):
+        yield Violation(4, ticket, f"a step is to come at {_time(next_at)}, and no deadline is armed for it")
 
 
 def differences(ticket: str, wanted: list[Wanted], facts: Iterable[Recorded], *, recent: int) -> Iterator[Violation]:
@@ -87,8 +92,11 @@ def _key(clock: str, cycle: int, verb: str, at: int, share: float | None, sequen
 
 def _words(key: Key) -> str:
     clock, cycle, verb, at, share = key
-    time = (EPOCH + timedelta(microseconds=at)).isoformat(timespec="milliseconds")
-    return f"{clock} cycle {cycle} {verb}{f' {share}' if share else ''} at {time}"
+    return f"{clock} cycle {cycle} {verb}{f' {share}' if share else ''} at {_time(at)}"
+
+
+def _time(at: int) -> str:
+    return (EPOCH + timedelta(microseconds=at)).isoformat(timespec="milliseconds")
 
 
 def _differing(wanted: Wanted, told: Recorded) -> str:

@@ -188,6 +188,7 @@ def _outcomes(reading: Reading) -> Iterator[Violation]:
     }
     for note, told in reading.notified.items():
         first = told[0].payload
+        yield from _untold(note, told, documents.get(note))
         if not any(r.verb in OUTCOMES for r in told) and not _waits(documents.get(note), reading.history.ended_at):
             yield Violation(2, note, f"{first['moment']} of {first['ticket_id']} was asked for, and nothing came of it")
         for record in told:
@@ -198,6 +199,15 @@ def _outcomes(reading: Reading) -> Iterator[Violation]:
                 yield Violation(2, note, f"{words}, and the customer does not have it")
             if record.verb == "suppressed":
                 yield from _suppressed(record, documents.get(note), reachable)
+
+
+def _untold(note: str, told: list[Recorded], document: Payload | None) -> Iterator[Violation]:
+    """What is kept of a message that others are not told."""
+    said = {(r.verb, r.payload.get("channel")) for r in told}
+    for attempt in (document or {}).get("attempts", ()):
+        for verb in ("sent", "delivered"):
+            if attempt.get(f"{verb}_at") is not None and (verb, attempt["channel"]) not in said:
+                yield Violation(2, note, f"is kept as {verb} by {attempt['channel']}, and nothing tells so")
 
 
 def _receipts(reading: Reading) -> Iterator[Violation]:

@@ -33,7 +33,7 @@ def _places(reading: Reading) -> Iterator[tuple[str, str]]:
             whole = b"\n".join((value, record.key or b"", *(header for _, header in record.headers)))
             yield f"{topic}/{record.partition}/{record.offset}", whole.decode("utf-8", "replace")
     for collection, documents in reading.history.documents.items():
-        yield collection, repr(documents)
+        yield collection, orjson.dumps(documents, default=repr).decode()
     yield "logs", "\n".join(reading.history.logs)
 
 

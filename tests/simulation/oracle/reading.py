@@ -43,6 +43,7 @@ class Reading:
         notified: First records of `notification-event` by notification.
         delivered: First records of messages that arrived, by ticket.
         accepted: Answers 202 by complaint.
+        armed: Times of the deadlines that are left, in microseconds since 1970 and cut to milliseconds, by ticket.
     """
 
     def __init__(self, history: History) -> None:
@@ -64,6 +65,13 @@ class Reading:
         self.accepted: dict[str, list[Answer]] = defaultdict(list)
         for answer in (a for a in history.answers if a.status == 202):
             self.accepted[answer.complaint_id or ""].append(answer)
+        self.armed: dict[str, list[int]] = defaultdict(list)
+        for document in history.documents.get("deadlines", ()):
+            if (name := str(document["_id"]).split(":"))[0] == "sla":
+                at = document["due_at"]
+                at = us_of(at if at.tzinfo else at.replace(tzinfo=EPOCH.tzinfo))
+                # Kept to the next whole millisecond.
+                self.armed[name[1]].append(at - 999)
 
     def _read(self) -> None:
         """Every record but garbage, in the order of its partition."""
