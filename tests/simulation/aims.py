@@ -8,7 +8,7 @@ from typing import Final
 from pymongo.errors import AutoReconnect
 
 from tests.simulation.loop import Process, current
-from tests.simulation.network import Way
+from tests.simulation.network import Mishap, Way
 
 STEPS: Final = {
     "intake": ("idempotency.insert_many",),
@@ -19,73 +19,99 @@ STEPS: Final = {
         "numbers.find_one_and_update",
         "reservations.insert_many",
         "ticket_events.find",
-        "ticket_events.insert_many",
-        "ticket_events.insert_many",
+        *("ticket_events.insert_many",) * 2,
         "tickets.bulk_write",
+        *("tickets.bulk_write > ticket_events.insert_many",) * 2,
         "tickets.insert_many",
     ),
     "sla_monitor": (
         "clocks.find",
-        "clocks.insert_many",
-        "clocks.insert_many",
+        *("clocks.insert_many",) * 3,
         "deadlines.delete_many",
         "deadlines.insert_many",
         "deadlines.update_many",
-        "deadlines.update_many",
+        *("deadlines.update_many > clocks.insert_many",) * 2,
     ),
     "notifier": (
         "addressees.find",
         "addressees.insert_many",
         "deadlines.insert_many",
         "deadlines.update_many",
-        "notifications.bulk_write",
+        *("notifications.bulk_write",) * 2,
         "notifications.find",
         "notifications.insert_many",
-        "sms.send",
-        "sms.send",
+        *("sms.send",) * 2,
         "submissions.insert_many",
     ),
 }
-"""Of each service, what is worth being interrupted at; what is worth it twice is there twice."""
+"""Of each service, where it is worth being interrupted; what is worth it several times is there so often.
+
+With ` > `, a later one is looked for when the one before it was reached.
+"""
+WRITES: Final = {
+    "intake": ("idempotency.insert_many",),
+    "router": ("claims.insert_many", "complaints.insert_many", "ticket_events.insert_many", "tickets.bulk_write"),
+    "sla_monitor": ("clocks.insert_many", "deadlines.delete_many", "deadlines.insert_many", "deadlines.update_many"),
+    "notifier": ("addressees.insert_many", "deadlines.update_many", "notifications.bulk_write"),
+}
+"""Of each service, what is worth being done late or in part."""
 
 
 @dataclass(slots=True)
 class Aim:
     """At what the first process of a service that comes there is to be hit."""
 
-    step: str
-    """E.g. `clocks.insert_many`."""
+    steps: list[str]
+    """What is to be reached one after the other, e.g. `clocks.insert_many`."""
     number: int
-    """How often that is answered before."""
+    """How often the first is answered before."""
     hit: Callable[[Process], None]
 
 
 class Aims:
-    """At what the processes of a service are to be hit; each is used up by one of them."""
+    """At what the processes of a service are to be hit, and what is to become of their operations: each once."""
 
     def __init__(self) -> None:
-        self._aims: list[Aim] = []
+        self.hits: list[Aim] = []
+        self._mishaps: list[tuple[str, list[int], Mishap]] = []
 
     def add(self, aim: Aim) -> None:
         """One more."""
-        self._aims.append(aim)
+        self.hits.append(aim)
+
+    def expect(self, step: str, mishap: Mishap, *, after: int) -> None:
+        """Let it happen to the operation that comes after so many like it."""
+        self._mishaps.append((step, [after], mishap))
 
     def clear(self) -> None:
         """No more."""
-        self._aims.clear()
+        self.hits.clear()
+        self._mishaps.clear()
+
+    def mishap(self, step: str) -> Mishap | None:
+        """What becomes of the operation that begins now."""
+        met: Mishap | None = None
+        for expected in [expected for expected in self._mishaps if expected[0] == step]:
+            _, left, mishap = expected
+            if left[0] == 0 and met is None:
+                self._mishaps.remove(expected)
+                met = mishap
+            left[0] -= left[0] > 0
+        return met
 
     async def reached(self, step: str) -> None:
         """Told by a process when something is answered: it is hit before it learns of that, or goes on."""
-        if not self._aims:
-            return
         process = current()
         assert process is not None
-        for aim in [aim for aim in self._aims if aim.step == step]:
-            if aim.number == 0:
-                self._aims.remove(aim)
+        for aim in [aim for aim in self.hits if aim.steps[0] == step]:
+            if aim.number > 0:
+                aim.number -= 1
+            elif len(aim.steps) > 1:
+                del aim.steps[0]
+            else:
+                self.hits.remove(aim)
                 aim.hit(process)
                 await asyncio.sleep(0)
-            aim.number -= 1
 
 
 class Carrier:
@@ -97,8 +123,9 @@ class Carrier:
 
     async def call(self, operation: str, steps: Sequence[Callable[[], None]]) -> None:
         """See there."""
-        await self._way.request(steps, _reconnect)
-        await self._aims.reached(operation)
+        await self._way.request(steps, _reconnect, mishap=self._aims.mishap(operation))
+        if self._aims.hits:
+            await self._aims.reached(operation)
 
 
 def _reconnect() -> Exception:

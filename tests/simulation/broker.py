@@ -316,11 +316,14 @@ class Application:
             found: list[Stored] = []
 
             def look(places: Sequence[Place] = places, found: list[Stored] = found) -> None:
-                # Brokers answer one after the other, each with some of its partitions.
-                nexts = self._ledger.next_offsets()
-                for place in self._broker.way.chance.sample(places, len(places)):
-                    if place in nexts:
-                        found += self._broker.log.records.get(place, [])[nexts[place] : nexts[place] + POLL_MAX]
+                # Brokers answer one after the other, each with some of its partitions, and perhaps not this time.
+                nexts, log, chance = self._ledger.next_offsets(), self._broker.log, self._broker.way.chance
+                ready = [place for place in places if place in nexts and log.end(place) > nexts[place]]
+                if len(ready) > 1:
+                    answering = len(ready) if chance.random() < 0.5 else chance.randrange(1, len(ready))
+                    ready = chance.sample(ready, answering)
+                for place in ready:
+                    found += log.records[place][nexts[place] : nexts[place] + POLL_MAX]
 
             try:
                 await self._ask([look])

@@ -166,7 +166,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         ready = self._ready  # type: ignore[attr-defined]
-        if not ready:
+        while not ready:
             self._pass_time()
         for _ in range(len(ready)):
             handle = ready.popleft()

@@ -71,13 +71,19 @@ class Way:
             number += 1
         self.mishaps[number] = mishap
 
-    async def request(self, effects: Sequence[Callable[[], Any]], refusal: Callable[[], Exception]) -> None:
-        """Have `effects` happen over there, and return when the answer is here.
+    async def request(
+        self,
+        effects: Sequence[Callable[[], Any]],
+        refusal: Callable[[], Exception],
+        *,
+        mishap: Mishap | None = None,
+    ) -> None:
+        """Have `effects` happen over there, and return when the answer is here; `mishap` is to become of it.
 
         Raises:
             Exception: `refusal()`, when there is no answer; any of the effects may have happened or may happen yet.
         """
-        mishap = self.next_mishap()
+        mishap = self.next_mishap() or mishap
         answer: asyncio.Future[None] = self.loop.create_future()
 
         def arrive() -> None:

@@ -3,14 +3,15 @@
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, Final
 
-from tests.simulation.aims import STEPS
+from tests.simulation.aims import STEPS, WRITES
 from tests.simulation.network import Mishap
 from tests.simulation.provider import Whim
 
-SAFETY_S: Final = 10.0
+SAFETY_S: Final = 8.0
 """How long complaints come and things go wrong; then everything heals."""
 _WAYS: Final = ("broker", "database", "sms", "email")
 _TEXTS: Final = (
@@ -43,6 +44,18 @@ _ACTIONS: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
+class Rules(StrEnum):
+    """Which clocks run, and what is told of them: see `tests.simulation.made_once`."""
+
+    ANSWERS = "answers"
+    REVIEWS = "reviews"
+    UNITS = "units"
+    STATUTORY = "statutory"
+    OWNERS = "owners"
+    LATE = "late"
+    """There is something to be told long after everything has healed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """One client's complaint, and when it is first sent; `again_s`: a second time, so long after."""
@@ -71,7 +84,7 @@ class Fault:
     it stands still or stays away), `away` (a way), `flush` (Redis), `poison` (`where` is the topic), a `Mishap`
     (`where` is a way, `number` the requests before it) or a `Whim` (`where` is a provider). With `step`, `where` is a
     service, and hit is whichever of its processes comes to this operation on the database or a provider after
-    `number` others, `after_s` after it is answered.
+    `number` others: a process `after_s` after it is answered, by a `Mishap` the operation itself.
     """
 
     at_s: float
@@ -84,8 +97,14 @@ class Fault:
 
     def __str__(self) -> str:
         detail = (f" after {self.number}" if self.number else "") + (f" for {self.for_s:.2f} s" if self.for_s else "")
-        detail += f" {self.after_s:.3f} s behind {self.step}" if self.step else ""
+        if self.step:
+            detail += f" {self.after_s:.3f} s behind {self.step}" if self.what in HITS else f" at {self.step}"
         return f"{self.at_s:6.2f} s  {self.what} {self.where}{detail}"
+
+
+_HIT_BY: Final = ("kill", "kill", "kill", "freeze", "freeze", "mishap", "mishap", "mishap")
+HITS: Final = ("kill", "stop", "freeze")
+"""What happens to a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +116,7 @@ class Scenario:
     workers: dict[str, int]
     sent: list[Sent]
     asked: list[Asked]
+    rules: Rules
     faults: list[Fault] = field(default_factory=list)
 
     @property
@@ -110,21 +130,44 @@ def scenario(seed: int) -> Scenario:
     chance = random.Random(f"amends {seed}")
     workers = {
         "intake": 1 + (chance.random() < 0.3),
-        "router": 1 + (chance.random() < 0.4),
+        "router": 1 + (chance.random() < 0.5),
         "sla_monitor": 1 + (chance.random() < 0.4),
         "notifier": 1 + (chance.random() < 0.4),
     }
+    is_late = workers["sla_monitor"] > 1 and chance.random() < 0.5
     sent = list(_complaints(chance))
-    asked = [one for _ in range(chance.randint(0, 10)) for one in _asked(chance, chance.randrange(len(sent)))]
-    made = Scenario(seed, chance.choice((1, 2, 3)), workers, sent, asked)
+    made = Scenario(
+        seed,
+        chance.choice((1, 2, 2, 3)),
+        workers,
+        sent,
+        list(_all_asked(chance, len(sent))),
+        Rules.LATE if is_late else chance.choice([rules for rules in Rules if rules is not Rules.LATE]),
+    )
     # A run without faults now and then: what is wrong there is wrong by itself.
     if chance.random() < 0.95:
-        made.faults.extend(sorted((*_aimed(chance, made), *_faults(chance, made)), key=lambda fault: fault.at_s))
+        faults = [*_aimed(chance, made), *_faults(chance, made)]
+        if workers["router"] > 1 and chance.random() < 0.2:
+            made, more = _orphaned(chance, made)
+            faults += more
+        made.faults.extend(sorted(faults, key=lambda fault: fault.at_s))
     return made
 
 
-def _asked(chance: random.Random, ticket: int) -> Iterator[Asked]:
-    action, after_s = chance.choice(_ACTIONS), chance.uniform(0.0, 9.0)
+def _all_asked(chance: random.Random, tickets: int) -> Iterator[Asked]:
+    """What people do: here and there, or much with one ticket at about one time."""
+    if chance.random() < 0.6:
+        for _ in range(chance.randint(0, 8)):
+            yield from _asked(chance, chance.randrange(tickets), chance.uniform(0.0, 7.0))
+        return
+    ticket, at_s = chance.randrange(min(tickets, 2)), chance.choice((0.0, 0.0, chance.uniform(0.0, 5.0)))
+    for _ in range(chance.randint(2, 6)):
+        at_s += chance.expovariate(1 / 0.6)
+        yield from _asked(chance, ticket, at_s)
+
+
+def _asked(chance: random.Random, ticket: int, after_s: float) -> Iterator[Asked]:
+    action = chance.choice(_ACTIONS)
     yield Asked(ticket, after_s, action, chance.random() < 0.15)
     if action["name"] == "wait_for_customer":
         yield Asked(ticket, after_s + chance.uniform(0.2, 4.0), {"name": "resume"})
@@ -133,8 +176,8 @@ def _asked(chance: random.Random, ticket: int) -> Iterator[Asked]:
 def _complaints(chance: random.Random) -> Iterator[Sent]:
     made: list[Sent] = []
     # Now and then all at once, so that one batch waits while another is handled.
-    begin_s, end_s = (5.0, 5.2) if chance.random() < 0.25 else (0.0, SAFETY_S * 0.7)
-    for number in range(chance.randint(2, 7)):
+    begin_s, end_s = (3.0, 3.2) if chance.random() < 0.25 else (0.0, SAFETY_S * 0.6)
+    for number in range(chance.randint(2, 5)):
         at_s = chance.uniform(begin_s, end_s)
         kind = chance.random()
         if made and kind < 0.03:
@@ -146,10 +189,7 @@ def _complaints(chance: random.Random) -> Iterator[Sent]:
         if made and kind < 0.35:
             # The same matter again: by the same or another channel, at once or later.
             earlier = chance.choice(made)
-            body = {**earlier.body, "channel": chance.choice(_CHANNELS)}
-            if chance.random() < 0.5:
-                # Named in the text alone, the parcel is the same, and the key, so that two routers may have it in hand.
-                del body["waybills"]
+            body = _again(chance, earlier) if chance.random() < 0.5 else _elsewhere(chance, earlier)
             at_s = min(earlier.at_s + chance.choice((0.0, 0.001, 0.02, 1.0, 6.0)), SAFETY_S)
             one = Sent(at_s, f"again-{number}", body)
         elif kind < 0.42:
@@ -159,6 +199,15 @@ def _complaints(chance: random.Random) -> Iterator[Sent]:
             one = Sent(at_s, None if kind > 0.95 else f"key-{number}", _body(chance, number), again_s)
             made.append(one)
         yield one
+
+
+def _again(chance: random.Random, earlier: Sent) -> dict[str, Any]:
+    return {**earlier.body, "channel": chance.choice(_CHANNELS)}
+
+
+def _elsewhere(chance: random.Random, earlier: Sent) -> dict[str, Any]:
+    """The parcel is named in the text alone, so the key is another, and two routers may have the matter in hand."""
+    return {name: value for name, value in _again(chance, earlier).items() if name != "waybills"}
 
 
 def _body(chance: random.Random, number: int) -> dict[str, Any]:
@@ -180,19 +229,22 @@ def _body(chance: random.Random, number: int) -> dict[str, Any]:
 
 
 def _aimed(chance: random.Random, made: Scenario) -> Iterator[Fault]:
-    if chance.random() < 0.7:
-        yield from (_step(chance, made) for _ in range(chance.choice((1, 1, 2, 3))))
+    if chance.random() < 0.8:
+        yield from (_step(chance, made) for _ in range(chance.choice((1, 2, 3, 4))))
     if chance.random() < 0.15:
         yield from _outage(chance, made)
-    if made.workers["sla_monitor"] > 1:
+    if made.rules is Rules.LATE:
         yield _late(chance)
+    if len(made.asked) > 2 and chance.random() < 0.1:
+        # What is shown of a ticket comes after what was shown later.
+        yield Fault(0.0, str(Mishap.LATE), "router", number=chance.randrange(3), step="tickets.bulk_write")
 
 
 def _faults(chance: random.Random, made: Scenario) -> Iterator[Fault]:
     kinds: list[str] = chance.sample(
         ["process", "away", "both", "mishap", "whim", "redis", "poison"], chance.randint(1, 4)
     )
-    for _ in range(chance.choice((1, 2, 3, 5, 8, 13))):
+    for _ in range(chance.choice((1, 2, 3, 5, 8))):
         kind, at_s = chance.choice(kinds), chance.uniform(0.0, SAFETY_S)
         if kind == "process":
             yield _process(chance, made, _at_work(chance, made, at_s))
@@ -225,23 +277,35 @@ def _process(chance: random.Random, made: Scenario, at_s: float) -> Fault:
 
 
 def _step(chance: random.Random, made: Scenario) -> Fault:
-    """Somebody is hit at a step of his work; mostly in a service where another may take over."""
+    """Somebody is hit at a step of his work, or the step itself is; mostly where another may take over."""
     services = ["router", "router", "router", "sla_monitor", "sla_monitor", "notifier", "notifier", "intake"]
-    several = [s for s in services if made.workers[s] > 1] if chance.random() < 0.7 else []
-    service = chance.choice(several or services)
-    what = chance.choice(("kill", "freeze"))
+    several = [s for s in services if made.workers[s] > 1] if chance.random() < 0.5 else []
+    service, what = chance.choice(several or services), chance.choice(_HIT_BY)
+    # At once, or when what the complaint set in motion is due.
+    at_s = chance.choice(made.sent).at_s + chance.choice((0.0, 0.0, chance.uniform(0.5, 4.0)))
+    at_s = chance.choice((min(at_s, SAFETY_S - 0.2), chance.uniform(0.0, SAFETY_S * 0.8)))
+    number = int(chance.expovariate(1.0))
+    if what == "mishap":
+        # Above all one that is done late, after what came in the place of it.
+        mishap = chance.choice((Mishap.LATE, Mishap.LATE, Mishap.LATE, Mishap.LOST, Mishap.LOST, Mishap.PARTIAL))
+        return Fault(at_s, str(mishap), service, number=number, step=chance.choice(WRITES[service]))
     # A frozen one wakes up when its partitions have long gone to another, and goes on as if nothing had been.
-    for_s = chance.choice((2.0, 12.0, 12.0)) if what == "freeze" else chance.choice((0.0, 0.0, 9.0))
-    at_s = chance.choice((chance.choice(made.sent).at_s, chance.uniform(0.0, SAFETY_S * 0.8)))
-    return Fault(
-        at_s,
-        what,
-        service,
-        number=int(chance.expovariate(1.0)),
-        for_s=for_s,
-        step=chance.choice(STEPS[service]),
-        after_s=chance.choice((0.0, 0.0, 0.0, 0.0, chance.uniform(0.001, 0.05), chance.uniform(0.01, 0.5))),
-    )
+    for_s = chance.choice((2.0, 12.0, 16.0)) if what == "freeze" else chance.choice((0.0, 0.0, 9.0))
+    after_s = chance.choice((0.0, 0.0, 0.0, 0.0, chance.uniform(0.001, 0.05), chance.uniform(0.01, 0.5)))
+    return Fault(at_s, what, service, number, for_s, chance.choice(STEPS[service]), after_s)
+
+
+def _orphaned(chance: random.Random, made: Scenario) -> tuple[Scenario, list[Fault]]:
+    """A router falls out when it has decided to open a ticket, and the same matter comes to another meanwhile."""
+    firsts = [one for one in made.sent if one.key and one.key.startswith("key-")]
+    if not firsts:
+        return made, []
+    first = min(firsts, key=lambda one: one.at_s)
+    second = Sent(first.at_s + chance.choice((0.3, 1.0, 4.0)), "orphan", _elsewhere(chance, first))
+    step = chance.choice(("complaints.insert_many", "contacts.insert_many", "numbers.find_one_and_update"))
+    what, for_s = chance.choice((("kill", 9.0), ("kill", 9.0), ("freeze", 12.0)))
+    fault = Fault(first.at_s, what, "router", for_s=for_s, step=step)
+    return replace(made, sent=[*made.sent, second], partitions=2), [fault]
 
 
 def _outage(chance: random.Random, made: Scenario) -> Iterator[Fault]:
@@ -258,8 +322,11 @@ def _outage(chance: random.Random, made: Scenario) -> Iterator[Fault]:
 
 def _late(chance: random.Random) -> Fault:
     """Long after all else, when deadlines still come: one of two who fire them. The other is to do it in time."""
-    at_s, place = SAFETY_S + 12.5 + chance.expovariate(1 / 4), chance.choice(("sla_monitor-1", "sla_monitor-2"))
-    return Fault(at_s, chance.choice(("kill", "freeze")), place, number=1 + int(chance.expovariate(1 / 10)), for_s=10.0)
+    at_s, what = SAFETY_S + 12.5 + chance.expovariate(1 / 4), chance.choice(("kill", "freeze"))
+    if chance.random() < 0.5:
+        return Fault(at_s, what, "sla_monitor", for_s=10.0, step=chance.choice(STEPS["sla_monitor"]))
+    place = chance.choice(("sla_monitor-1", "sla_monitor-2"))
+    return Fault(at_s, what, place, number=1 + int(chance.expovariate(1 / 10)), for_s=10.0)
 
 
 def _service(place: str) -> str:

@@ -2,18 +2,15 @@
 
 import asyncio
 import contextlib
-import functools
 import gc
 import json
 import math
 import random
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Final, Self
 from unittest import mock
 from uuid import UUID
@@ -34,27 +31,19 @@ from services.intake.idempotency_store import MongoIdempotencyStore
 from services.intake.published_store import RedisPublishedStore
 from services.intake.settings import IntakeSettings
 from services.notifier import app as notifier_app
-from services.notifier.app import Providers, load_policy
-from services.notifier.policy import NotificationPolicy
+from services.notifier.app import Providers
 from services.notifier.receiving import Receiving
 from services.notifier.settings import NotifierSettings
-from services.notifier.templates import Templates
 from services.router import app as router_app
-from services.router.directory import Organisation, organisation
-from services.router.directory_store import packaged
 from services.router.settings import RouterSettings
 from services.runtime.deadlines import Timing
 from services.runtime.metrics import ProducingMetrics
 from services.runtime.producing import Producer as RuntimeProducer
 from services.runtime.readiness import Readiness
-from services.runtime.sealing import Keyring
-from services.runtime.settings import RuntimeSettings
 from services.runtime.surroundings import Surroundings
 from services.runtime.time_source import SystemClock
 from services.runtime.worker import Part, Watched
-from services.runtime.written import read_yaml_file
 from services.sla_monitor import app as sla_app
-from services.sla_monitor.policy import PACKAGED, SlaPolicy, parse_policy
 from services.sla_monitor.settings import SlaMonitorSettings
 from tests.simulation import broker as simulated
 from tests.simulation.aims import Aim, Aims, Carrier
@@ -62,10 +51,18 @@ from tests.simulation.broker import Broker
 from tests.simulation.database import SimulatedDatabase, Store
 from tests.simulation.history import Answer, History, Recorded
 from tests.simulation.loop import Process, VirtualLoop
+from tests.simulation.made_once import (
+    keyring,
+    made_once,
+    notification_policy,
+    settings,
+    sla_policy,
+    sla_policy_document,
+)
 from tests.simulation.network import Mishap, Way
 from tests.simulation.provider import Provider, Whim
 from tests.simulation.redis import Redis
-from tests.simulation.scenario import POISON, SAFETY_S, Asked, Fault, Scenario, Sent
+from tests.simulation.scenario import HITS, POISON, SAFETY_S, Asked, Fault, Scenario, Sent
 
 LIVENESS_S: Final = 150.0
 """After everything has healed, whatever was accepted comes to its end within so long."""
@@ -164,7 +161,7 @@ class World:
             arrived=sorted((a for p in self.providers.values() for a in p.arrived), key=lambda a: a.at),
             acknowledged=[a for p in self.providers.values() for a in p.acknowledged],
             documents=self.store.snapshot(),
-            sla_policy=sla_policy_document(),
+            sla_policy=sla_policy_document(self.scenario.rules),
             began_at=began_at,
             healed_at=healed_at,
             ended_at=datetime.now(UTC),
@@ -186,7 +183,7 @@ class World:
         while self.loop.now < until:
             await asyncio.sleep(0.5)
             calm = calm + 1 if self._is_calm() else 0
-            if calm == 4:
+            if calm == 3:
                 return True
         return False
 
@@ -203,10 +200,10 @@ class World:
     def _is_calm(self) -> bool:
         return (
             self._pending == 0
-            and not any(self.broker.lag().values())
-            and all(not group.rebalancing for group in self.broker.groups.values())
-            and len(self.broker.groups) == 3
             and not self.store.count("deadlines")
+            and len(self.broker.groups) == 3
+            and all(not group.rebalancing for group in self.broker.groups.values())
+            and not any(self.broker.lag().values())
         )
 
     def _start(self, place: Place) -> None:
@@ -226,8 +223,8 @@ class World:
 
     async def _live(self, place: Place, process: Process) -> None:
         place.stop = stop = asyncio.Event()
-        parts = self._parts(place)
         try:
+            parts = self._parts(place)
             for part in parts:
                 await part.start()
             failures = [asyncio.create_task(p.wait_failed()) for p in parts if isinstance(p, Watched)]
@@ -253,13 +250,13 @@ class World:
             producer=partial(simulated.Producer, self.broker),  # type: ignore[arg-type]
             application=partial(simulated.Application, self.broker),  # type: ignore[arg-type]
         )
-        readiness, registry, partitions = Readiness(), _Unregistered(), self.scenario.partitions
+        readiness, registry, partitions = Readiness(), CollectorRegistry(), self.scenario.partitions
         match place.service:
             case "intake":
                 return self._intake(place, around, registry)
             case "router":
                 return router_app.parts(
-                    settings(RouterSettings, partitions, router_linger_s=0.0, directory_poll_s=5.0, offer_s=2.0),
+                    settings(RouterSettings, partitions, router_linger_s=0.0, directory_poll_s=5.0, offer_s=4.0),
                     around,
                     keyring=keyring(),
                     readiness=readiness,
@@ -269,7 +266,7 @@ class World:
                 return sla_app.parts(
                     settings(SlaMonitorSettings, partitions, sla_linger_s=0.0, policy_poll_s=10.0, clocks_count_s=60.0),
                     around,
-                    default=sla_policy(),
+                    default=sla_policy(self.scenario.rules),
                     timing=TIMING,
                     readiness=readiness,
                     registry=registry,
@@ -384,10 +381,10 @@ class World:
 
     def _inject(self, fault: Fault) -> None:
         what, where = fault.what, fault.where
-        if what in ("kill", "stop", "freeze"):
+        if what in HITS:
             # What comes later hits those who have long taken up their work again.
             if fault.step:
-                self.aims[where].add(Aim(fault.step, fault.number, partial(self._strike, fault)))
+                self.aims[where].add(Aim(fault.step.split(" > "), fault.number, partial(self._strike, fault)))
             elif fault.at_s < SAFETY_S or self.loop.now > self._able_from_s:
                 self._hit(fault)
         elif what == "away":
@@ -400,7 +397,10 @@ class World:
             record = self.broker.log.append(where, partition, b"poison", value, list(headers))
             self.poison.add((record.topic, record.partition, record.offset))
         elif what in list(Mishap):
-            self.ways[where].expect(Mishap(what), after=fault.number)
+            if fault.step:
+                self.aims[where].expect(fault.step, Mishap(what), after=fault.number)
+            else:
+                self.ways[where].expect(Mishap(what), after=fault.number)
         else:
             self.providers[where].whims.append(Whim(what))
 
@@ -478,59 +478,6 @@ async def _submit(intake: Intake | None, sent: Sent, answered: "asyncio.Future[A
         answered.set_result(outcome)
 
 
-@functools.cache
-def settings(kind: Any, partitions: int, **given: Any) -> Any:
-    """Settings of a service, read once."""
-    assert issubclass(kind, RuntimeSettings)
-    return kind(partitions=partitions, **given)
-
-
-@functools.cache
-def keyring() -> Keyring:
-    """Keys of this run of the program."""
-    path = Path(mkdtemp()) / "keyring.json"
-    with mock.patch("os.urandom", random.Random("keys").randbytes):
-        return Keyring.create(path)
-
-
-@functools.cache
-def sla_policy_document() -> dict[str, Any]:
-    """The demonstration's policy with a tenth of its limits."""
-    document: dict[str, Any] = read_yaml_file(PACKAGED / "demo.yaml")
-    document["calendars"] = read_yaml_file(PACKAGED / "calendars.yaml")
-    document["escalation"]["shares"] = [1.0, 1.5, 2.0]
-    for ladder in document["escalation"]["ladders"]:
-        ladder["levels"] = ladder["levels"][:3]
-    for clock in document["clocks"].values():
-        for rule in clock["rules"]:
-            rule["target"] = f"{max(3, int(rule['target'].removesuffix('s')) // 10)}s"
-    return document
-
-
-@functools.cache
-def sla_policy() -> SlaPolicy:
-    """The same, read."""
-    return parse_policy(sla_policy_document())
-
-
-@functools.cache
-def notification_policy() -> NotificationPolicy:
-    """The policy that comes with the package, with seconds instead of minutes and no nights."""
-    policy = load_policy(None)
-    return policy.model_copy(
-        update={
-            "moments": {m: r.model_copy(update={"at_night": True}) for m, r in policy.moments.items()},
-            "cap": policy.cap.model_copy(update={"messages": 50}),
-            "promise": policy.promise.model_copy(update={"wait_s": 4.0}),
-            "receipt_wait_s": 6.0,
-            "retry": policy.retry.model_copy(update={"longest_s": 3.0, "channel_s_max": 8.0}),
-            "lease_s": 3.0,
-            "lookup_after_s": 2.5,
-            "told_shift_s_min": 1.0,
-        }
-    )
-
-
 class Clock:
     """The wall clock of everything, moved by the loop."""
 
@@ -552,45 +499,6 @@ class Clock:
         self._moved._destination_timestamp_ns = int((self._began + seconds) * 1e9)
 
 
-class _Unregistered(CollectorRegistry):
-    """Nobody scrapes a simulation."""
-
-    def register(self, collector: Any) -> None:
-        """Forget it."""
-
-
-@contextlib.contextmanager
-def _read_once() -> Iterator[None]:
-    """Files that every start of a process would read again are read by the first."""
-    with (
-        mock.patch.object(Templates, "load", _templates),
-        mock.patch("services.router.app.packaged", _packaged),
-        mock.patch("services.sla_monitor.app.PARTS", 1),
-        mock.patch("services.router.directory_store.packaged", _packaged),
-        mock.patch("services.router.directory_store.organisation", _organisation),
-    ):
-        yield
-
-
-_packaged = functools.cache(packaged)
-_load = Templates.load
-_ORGANISATIONS: Final[dict[int, Organisation]] = {}
-_TEMPLATES: Final[dict[int, Templates]] = {}
-
-
-def _organisation(content: Mapping[str, Any]) -> Organisation:
-    version = content["version"]
-    if version not in _ORGANISATIONS:
-        _ORGANISATIONS[version] = organisation(content)
-    return _ORGANISATIONS[version]
-
-
-def _templates(policy: NotificationPolicy) -> Templates:
-    if policy.version not in _TEMPLATES:
-        _TEMPLATES[policy.version] = _load(policy)
-    return _TEMPLATES[policy.version]
-
-
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Every source of chance gives what the seed says."""
@@ -607,7 +515,7 @@ def live(scenario: Scenario) -> tuple[History, World]:
     """Run a scenario from beginning to end."""
     chance = random.Random(f"calendar {scenario.seed}")
     began_at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=chance.randrange(365 * 24 * 60))
-    with Clock(began_at) as clock, _seeded(scenario.seed), _read_once():
+    with Clock(began_at) as clock, _seeded(scenario.seed), made_once():
         loop = VirtualLoop(clock.at)
         asyncio.set_event_loop(loop)
         world = World(loop, scenario)
