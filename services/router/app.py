@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas.topics import COMPLAINT_SUBMITTED, TICKET_COMMAND
 from services.router.claim_store import ClaimStore
-from services.router.classification import classify, extract, vocabulary
+from services.router.classification import classify, extract, shipment_of, vocabulary
 from services.router.command_handler import CommandHandler
 from services.router.complaint_handler import ComplaintHandler
 from services.router.complaint_store import ComplaintStore
@@ -86,6 +86,7 @@ def router(
             placement=placement,
             opener=keyring,
             classify=classify,
+            shipment_of=shipment_of,
             extract=extract,
             zone=ZoneInfo(settings.number_time_zone),
             text_window=timedelta(days=settings.text_window_days),

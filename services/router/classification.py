@@ -6,18 +6,18 @@ Reference: the deciding rules were agreed by two people on 396 real texts (kappa
 import math
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from schemas.classification import Classification, ClassifierPolicy, Evidence, Facts, Matter
 from schemas.codes import Category
 from services.router.classifier import axes
-from services.router.classifier.extraction import extract
+from services.router.classifier.extraction import extract, shipment_of
 from services.router.classifier.lexicon import Lexicon, Reading
 from services.router.classifier.model import trained
 from services.router.classifier.rules import Decision, beside, category_of, decide
 
-__all__ = ["classify", "extract", "vocabulary"]
+__all__ = ["classify", "extract", "shipment_of", "vocabulary"]
 
 _FULL_WIDTH: Final = re.compile("[０-９Ａ-Ｚａ-ｚ]")
 # Quotation marks stand between the words of a phrase: it "says" delivered.
@@ -118,7 +118,7 @@ def _conclude(
         evidence=_evidence([primary, *(matter.code for matter in secondary)], found, policy),
         needs_review=confidence < policy.confidence_min
         or severity >= policy.severity_review_min
-        or not set(risk).isdisjoint(policy.review_flags),
+        or any(flag in policy.review_flags for flag in risk),
     )
 
 
@@ -131,15 +131,19 @@ def _secondary(
     """The best matter of each further category that says enough, then those that the deciding rules put beside it."""
     best: dict[Category, tuple[float, str]] = {}
     first = category_of(decision.primary)
-    for code in sorted(code for code, score in scores.items() if score >= policy.secondary_score_min):
-        category = category_of(code)
-        if category in (first, Category.OTHER):
-            continue
-        if category not in best or scores[code] > best[category][0]:
-            best[category] = (scores[code], code)
-    codes = [code for _, code in sorted(best.values(), key=lambda item: (-item[0], item[1]))]
+    enough = [(-score, code) for code, score in scores.items() if score >= policy.secondary_score_min]
+    for ranked in sorted(enough):
+        category = category_of(ranked[1])
+        if category is not first and category is not Category.OTHER:
+            best.setdefault(category, ranked)
+    codes = [code for _, code in best.values()]
     codes += [code for code in beside(decision.primary, found) if category_of(code) not in {first, *best}]
-    return tuple(Matter(category=category_of(code), sub=code.partition(".")[2] or None) for code in codes)
+    return tuple(map(_matter, codes))
+
+
+@cache
+def _matter(code: str) -> Matter:
+    return Matter(category=category_of(code), sub=code.partition(".")[2] or None)
 
 
 def _evidence(codes: list[str], found: axes.Found, policy: ClassifierPolicy) -> tuple[Evidence, ...]:
@@ -148,9 +152,15 @@ def _evidence(codes: list[str], found: axes.Found, policy: ClassifierPolicy) -> 
     for code in dict.fromkeys(codes):
         said: dict[str, float] = {}
         weights = vocabulary().speaks_for(code)
-        for name in [name for name in weights if name in found]:
+        for name in filter(found.__contains__, weights):
             for word in found[name]:
                 said[word] = said.get(word, 0.0) + weights[name]
         ranked = sorted(said, key=lambda word: (-said[word], word))  # consumed within the turn
-        evidence += [Evidence(word=word, says=code) for word in ranked[: policy.evidence_max - len(evidence)]]
+        evidence += [_spoke(word, code) for word in ranked[: policy.evidence_max - len(evidence)]]
     return tuple(evidence)
+
+
+@cache
+def _spoke(word: str, code: str) -> Evidence:
+    # As many as the vocabulary has words.
+    return Evidence(word=word, says=code)

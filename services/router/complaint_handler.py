@@ -29,6 +29,7 @@ from schemas.events import TicketEvent
 from schemas.sealed import Sealed
 from schemas.topics import TICKET_COMMAND, TICKET_EVENT
 from services.router.claims import Claim, Held, claims_of
+from services.router.classifier.extraction import Shipment
 from services.router.fate import Fate
 from services.router.lifecycle import TERMINAL
 from services.router.number import Number, month_of
@@ -42,8 +43,8 @@ from services.runtime.sealing import CannotOpen
 from services.runtime.together import together
 
 _DIGIT: Final = re.compile(r"\d")
-_NOTHING: Final = Extracted()
-"""A text without digits names no parcel and no outlet."""
+_NOTHING: Final = Shipment()
+"""What a text without digits names."""
 _BREATH: Final = 32
 """Texts that are read before others get a turn: heartbeats must not wait for a whole batch."""
 
@@ -172,6 +173,7 @@ class ComplaintHandler:
     placement: Placement
     opener: Opener
     classify: Classify
+    shipment_of: Callable[[str], Shipment]
     extract: Callable[[str], Extracted]
     zone: ZoneInfo
     """In which a ticket number's month begins."""
@@ -230,7 +232,7 @@ class ComplaintHandler:
         complaint = received.message
         wording = Wording.from_seal_bytes(self.opener.open(complaint.wording, about=complaint.complaint_id))
         text = text_of(wording)
-        named = self.extract(text) if _DIGIT.search(text) else _NOTHING
+        named = self.shipment_of(text) if _DIGIT.search(text) else _NOTHING
         claimed = self.extract(wording.remedy) if wording.remedy and complaint.declared_value else None
         said = self.classify(
             wording.description,

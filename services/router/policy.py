@@ -85,4 +85,4 @@ class RiskPolicy(Given):
 
     def is_major(self, flags: Iterable[RiskFlag]) -> bool:
         """Whether a complaint with these flags has the stricter limits."""
-        return not set(self.major_flags).isdisjoint(flags)
+        return any(flag in self.major_flags for flag in flags)

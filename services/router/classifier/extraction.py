@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import phonenumbers
 
@@ -94,6 +94,13 @@ _RELATIVE: Final = re.compile(
 )
 
 
+class Shipment(NamedTuple):
+    """Parcels and places that a text names."""
+
+    waybills: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+
+
 def extract(text: str, *, reference: date | None = None, policy: ExtractionPolicy = _DEFAULTS) -> Extracted:
     """Find what a text names besides words.
 
@@ -101,12 +108,7 @@ def extract(text: str, *, reference: date | None = None, policy: ExtractionPolic
     of it by no more than a week is taken as this year's). Full-width digits, and blanks and hyphens inside numbers, are
     understood. Any text is accepted.
     """
-    plain = unicodedata.normalize("NFKC", text[: policy.chars_read_max]).upper().replace(_CUT, " ")
-    waybills: list[str] = []
-    plain = _cut(plain, _LETTERED_WAYBILL, waybills, _lettered)
-    plain = _cut(plain, _PLAIN_WAYBILL, waybills, _digits_waybill)
-    codes: list[str] = []
-    plain = _cut(plain, _code_pattern(policy), codes, lambda match: match["code"] or match["area"])
+    shipment, plain = _shipment(text, policy)
     dates: list[date] = []
     plain = _cut(plain, _DATE, dates, lambda match: _date(match, reference))
     amounts: list[Amount] = []
@@ -115,13 +117,29 @@ def extract(text: str, *, reference: date | None = None, policy: ExtractionPolic
     plain = _cut(plain, _PHONE, phones, lambda match: _phone(match[0], policy.regions))
     relative = (match[0].lower() for match in _RELATIVE.finditer(plain))
     return Extracted(
-        waybills=tuple(dict.fromkeys(waybills)),
+        waybills=shipment.waybills,
         phones=tuple(dict.fromkeys(phones)),
-        codes=tuple(dict.fromkeys(codes)),
+        codes=shipment.codes,
         amounts=tuple(dict.fromkeys(amounts)),
         dates=tuple(dict.fromkeys(dates)),
         relative_dates=tuple(dict.fromkeys(relative)),
     )
+
+
+def shipment_of(text: str, *, policy: ExtractionPolicy = _DEFAULTS) -> Shipment:
+    """The waybill numbers and codes that `extract` finds. They are looked for first, so the rest need not be."""
+    return _shipment(text, policy)[0]
+
+
+def _shipment(text: str, policy: ExtractionPolicy) -> tuple[Shipment, str]:
+    """What names the shipment, and the text without it."""
+    plain = unicodedata.normalize("NFKC", text[: policy.chars_read_max]).upper().replace(_CUT, " ")
+    waybills: list[str] = []
+    plain = _cut(plain, _LETTERED_WAYBILL, waybills, _lettered)
+    plain = _cut(plain, _PLAIN_WAYBILL, waybills, _digits_waybill)
+    codes: list[str] = []
+    plain = _cut(plain, _code_pattern(policy), codes, lambda match: match["code"] or match["area"])
+    return Shipment(tuple(dict.fromkeys(waybills)), tuple(dict.fromkeys(codes))), plain
 
 
 def _cut(

@@ -7,12 +7,11 @@ patterns between concepts of one clause. Nothing that a person wrote leaves this
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from itertools import product
 from operator import add
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.router.classifier.measures import MEASURE, days_of, is_money
 
@@ -43,8 +42,7 @@ _Token = tuple[int, int, int, str]
 """Start, end, kind (an index of the concepts that the word carries), vocabulary word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What was found in one text.
 
     `found` maps each concept, pattern and joint to the vocabulary words that made it; `longest_days` is the longest

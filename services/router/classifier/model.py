@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
+from operator import add
 from typing import Final
 
 from services.router.classifier.lexicon import Reading
@@ -27,10 +28,14 @@ _LATIN_MAX: Final = "\u2fff"
 
 def features(text: str, reading: Reading) -> list[str]:
     """What the model looks at: pairs of Chinese characters, English stems and their pairs, what the word list found."""
+    return [pair for pair in map(add, text, text[1:]) if min(pair) > _LATIN_MAX] + _said(reading)
+
+
+def _said(reading: Reading) -> list[str]:
+    """The features beside the pairs of characters. None of them is two Chinese characters."""
     stems = reading.stems
     return [
         "*",  # how common a matter is, whatever the text says
-        *[first + second for first, second in pairwise(text) if first > _LATIN_MAX and second > _LATIN_MAX],
         *[f"_{stem}" for stem in stems],
         *[f"_{first}_{second}" for first, second in pairwise(stems)],
         *[f"={name}" for name in reading.found],
@@ -42,12 +47,15 @@ class Model:
     """Weights of every feature for every matter."""
 
     codes: tuple[str, ...]
-    packed: Mapping[str, int]
+    pairs: Mapping[str, int]
+    """Of pairs of Chinese characters; other pairs of a text need not be told apart before they are looked up here."""
+    said: Mapping[str, int]
+    """Of all other features."""
 
     def opinion(self, text: str, reading: Reading) -> dict[str, float]:
         """Score of every matter, 0 for the middle one; the length of the text does not change the scale."""
-        packed = self.packed
-        hits = [packed[name] for name in dict.fromkeys(features(text, reading)) if name in packed]
+        hits = [*filter(None, map(self.pairs.get, set(map(add, text, text[1:]))))]
+        hits += filter(None, map(self.said.get, set(_said(reading))))
         if not hits:
             return {}
         # Every lane has ZERO once per feature added, so that differences between lanes are those of the weights.
@@ -77,5 +85,6 @@ def written(codes: Sequence[str], weights: Mapping[str, Sequence[int]], digest: 
 def trained() -> Model:
     """The model of the package, read once per process."""
     _, codes, *lines = (DATA / "model.tsv").read_text(encoding="utf-8").split("\n")
-    rows = (line.split("\t") for line in lines if line)
-    return Model(tuple(codes.split("\t")), {name: pack(weights) for name, weights in rows})
+    packed = {name: pack(weights) for name, weights in (line.split("\t") for line in lines if line)}
+    pairs = {name: weights for name, weights in packed.items() if min(name) > _LATIN_MAX}
+    return Model(tuple(codes.split("\t")), pairs, {name: packed[name] for name in packed.keys() - pairs.keys()})

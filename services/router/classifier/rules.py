@@ -6,7 +6,6 @@ the reason that its docstring gives, so that every result can be explained by th
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from operator import itemgetter
 from typing import NamedTuple
 
 from schemas.codes import Category
@@ -108,7 +107,6 @@ def category_of(code: str) -> Category:
 
 @cache
 def _name_of(code: str) -> str:
-    # A plain string: hashing an enum's member is a call into Python, and this is the hot path.
     return code.partition(".")[0]
 
 
@@ -225,7 +223,7 @@ def decide(
     # The model knows no rules: a plain fault beside a question is no enquiry for it either, but in a chat's turns.
     if opinion and "turn" not in found and not _SPECIFIC.isdisjoint(found):
         opinion = {code: value for code, value in opinion.items() if code != "other.enquiry"}
-    held = {name: max(values(opinion)) for name, values in _by_category(tuple(opinion)).items()} if opinion else {}
+    held = {name: max(map(opinion.__getitem__, some)) for name, some in _by_category(tuple(opinion)).items()}
     if decision.margin >= margin_min:
         opposed = held and held[_name_of(decision.primary)] < max(held.values())
         return (decision._replace(margin=decision.margin * _SHARE_IF_OPPOSED) if opposed else decision), scores
@@ -236,21 +234,17 @@ def decide(
 
 
 def _first(worth: Mapping[str, float], scores: Scores, opinion: Mapping[str, float]) -> Decision:
-    first = min(worth, key=lambda name: (-worth[name], name))
+    (value, first), *others = sorted((-value, name) for name, value in worth.items())
     matters = {code: score for code, score in scores.items() if score > 0 and _name_of(code) == first}
-    for code in opinion:
-        if _name_of(code) == first:
-            matters[code] = matters.get(code, 0.0) + _SHARE_OF_MODEL * opinion[code]
+    for code in _by_category(tuple(opinion)).get(first, ()):
+        matters[code] = matters.get(code, 0.0) + _SHARE_OF_MODEL * opinion[code]
     primary = min(matters, key=lambda code: (-matters[code], code), default="other.unclear")
-    margin = worth[first] - max((value for name, value in worth.items() if name != first), default=0.0)
-    return Decision(primary, margin)
+    return Decision(primary, (others[0][0] if others else 0.0) - value)
 
 
 @cache
-def _by_category(codes: tuple[str, ...]) -> Mapping[str, Callable[[Mapping[str, float]], tuple[float, ...]]]:
-    """For each category what picks the values of its matters; the first is picked twice, for one alone is no tuple."""
-    groups = {name: [c for c in codes if _name_of(c) == name] for name in dict.fromkeys(map(_name_of, codes))}
-    return {name: itemgetter(*some, some[0]) for name, some in groups.items()}
+def _by_category(codes: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    return {name: tuple(c for c in codes if _name_of(c) == name) for name in dict.fromkeys(map(_name_of, codes))}
 
 
 def beside(primary: str, found: Mapping[str, object]) -> Iterator[str]:
