@@ -6,13 +6,13 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-proto
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
+from schemas import ids
 from schemas.message import Message
 from schemas.topics import MESSAGES
 
@@ -38,8 +38,7 @@ class UndecodableMessage(Exception):  # noqa: N818  # it tells of the message, n
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """What a producer sends."""
 
     key: bytes
@@ -47,8 +46,7 @@ class Encoded:
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded(Generic[M]):
+class Decoded(NamedTuple, Generic[M]):
     """A message and the trace it belongs to."""
 
     message: M
@@ -61,7 +59,7 @@ def encode(message: Message, *, traceparent: str | None = None) -> Encoded:
         _VERSION,
         ("ce_id", str(message.ce_id).encode()),
         *_kind(type(message)),
-        ("ce_subject", str(message.ce_subject).encode()),
+        ("ce_subject", ids.text(message.ce_subject).encode()),
         ("ce_time", _time(message.ce_time)),
         _JSON,
     ]

@@ -11,6 +11,7 @@ from uuid import UUID
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
+from schemas import ids
 from services.router.claims import Claim, Held
 from services.runtime.mongo import Database, duplicate_indexes
 
@@ -68,7 +69,7 @@ class ClaimStore:
 def _document(held: Held) -> dict[str, Any]:
     return {
         "_id": held.claim.id,
-        "complaint_id": str(held.complaint_id),
+        "complaint_id": ids.text(held.complaint_id),
         "routing_key": held.routing_key,
         "received_at": held.claim.received_at.isoformat(),
         "waybills": list(held.claim.waybills),

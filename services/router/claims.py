@@ -13,10 +13,9 @@ is a follow-up of that ticket:
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from schemas.codes import Category
@@ -31,8 +30,7 @@ KIND_OF_MATTER: Final = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One identity of one complaint. Claims are laid in the order of `id`, the same for everybody: no circles."""
 
     id: str
@@ -51,8 +49,7 @@ class Claim:
         return self.kind == "text" and abs(self.received_at - laid_at) > window
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """A claim and the complaint that holds it."""
 
     claim: Claim

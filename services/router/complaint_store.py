@@ -11,6 +11,7 @@ from uuid import UUID
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
+from schemas import ids
 from services.router.fate import Fate
 from services.runtime.mongo import Database, duplicate_indexes
 
@@ -55,10 +56,10 @@ class ComplaintStore:
 
 def _document(fate: Fate) -> dict[str, Any]:
     return {
-        "_id": str(fate.complaint_id),
-        "ticket_id": str(fate.ticket_id),
+        "_id": ids.text(fate.complaint_id),
+        "ticket_id": ids.text(fate.ticket_id),
         "role": fate.role,
-        "opened_by": str(fate.opened_by),
+        "opened_by": ids.text(fate.opened_by),
         "routing_key": fate.routing_key,
         "matched_by": fate.matched_by,
     }

@@ -47,9 +47,9 @@ class ContactStore:
 
 def _document(complaint: ComplaintSubmitted, ticket: UUID) -> dict[str, Any]:
     return {
-        "_id": str(ids.contact_ref(complaint.complaint_id)),
-        "complaint_id": str(complaint.complaint_id),
-        "ticket_id": str(ticket),
+        "_id": ids.text(ids.contact_ref(complaint.complaint_id)),
+        "complaint_id": ids.text(complaint.complaint_id),
+        "ticket_id": ids.text(ticket),
         "contact": _sealed(complaint.contact) if complaint.contact else None,
         "wording": _sealed(complaint.wording),
         "masked": complaint.masked.model_dump(),

@@ -1,14 +1,12 @@
 """What becomes of a complaint: it opens a ticket, or follows one up. Pure."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from schemas import ids
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(NamedTuple):
     """One complaint's part in a ticket."""
 
     complaint_id: UUID

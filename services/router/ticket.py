@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from schemas import commands as c
@@ -45,8 +45,7 @@ class Unassignable:
     why: str
 
 
-@dataclass(frozen=True)
-class Ticket:
+class Ticket(NamedTuple):
     """Where a ticket stands after its event number `version`."""
 
     id: UUID
@@ -139,16 +138,12 @@ def apply(ticket: Ticket, event: e.TicketEvent) -> Ticket:
     """
     if event.sequence != ticket.version + 1:
         raise ValueError(f"ticket {ticket.id} is at {ticket.version}: event {event.sequence} cannot follow")
-    after = object.__new__(Ticket)
-    # As `dataclasses.replace` does it, at a tenth of the time: every new ticket is folded from three events.
-    after.__dict__.update(
-        ticket.__dict__,
+    return ticket._replace(
         version=event.sequence,
         state=event.state,
         updated_at=max(ticket.updated_at, event.occurred_at),
         **_changes(ticket, event),
     )
-    return after
 
 
 def _changes(ticket: Ticket, event: e.TicketEvent) -> dict[str, Any]:  # noqa: PLR0911  # one per type of event

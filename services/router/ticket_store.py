@@ -7,6 +7,7 @@ from uuid import UUID
 from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError
 
+from schemas import ids
 from schemas.codes import TicketState
 from services.router.lifecycle import OPEN
 from services.router.ticket import Ticket
@@ -79,17 +80,17 @@ def document(ticket: Ticket) -> dict[str, Any]:
     """The document that shows a ticket. Ids are strings."""
     said = ticket.classification
     return {
-        "_id": str(ticket.id),
+        "_id": ids.text(ticket.id),
         "number": ticket.number,
         "state": ticket.state.value,
         "version": ticket.version,
         "routing_key": ticket.routing_key,
-        "complaint_id": str(ticket.complaint_id),
-        "complaints": [str(c) for c in ticket.complaints],
+        "complaint_id": ids.text(ticket.complaint_id),
+        "complaints": [ids.text(c) for c in ticket.complaints],
         "channel": ticket.channel.value,
         "source": ticket.source.value,
         "language": ticket.language.value,
-        "contact_ref": str(ticket.contact_ref),
+        "contact_ref": ids.text(ticket.contact_ref),
         "masked": ticket.masked.model_dump(),
         "category": said.primary.value if said else None,
         "sub": said.sub if said else None,

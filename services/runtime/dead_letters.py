@@ -6,11 +6,10 @@ there and where it came from. The value stays what it was, so personal data in i
 
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from schemas.codec import Headers
 from services.runtime.producing import Record
@@ -29,8 +28,7 @@ class Why(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Original:
+class Original(NamedTuple):
     """A record as it was consumed."""
 
     topic: str

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import stamina
 
@@ -23,8 +23,7 @@ WAIT_S_MAX: Final = 2.0
 """Between two attempts; the first come 0.1 s apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received(Generic[M_co]):
+class Received(NamedTuple, Generic[M_co]):
     """A message and where it came from."""
 
     message: M_co

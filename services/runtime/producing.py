@@ -8,9 +8,8 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import stamina
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -45,8 +44,7 @@ class PublishFailed(Exception):  # noqa: N818 - part of the contract with the se
     """Not everything was acknowledged. What was is not known; publishing all of it again is harmless."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A message for a topic."""
 
     topic: Topic
@@ -55,8 +53,7 @@ class Outgoing:
     """Of the message that gave rise to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """Bytes for a topic, for what is not a message of ours: dead letters and their replay."""
 
     topic: str

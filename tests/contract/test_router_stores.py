@@ -126,7 +126,7 @@ async def test_the_projection_never_goes_back(connections: Callable[[], Database
     database = connections()
     store = TicketStore(database)
     now = ticket()
-    later = replace(now, version=now.version + 1, state=TicketState.ANSWERED, updated_at=AT + timedelta(hours=1))
+    later = now._replace(version=now.version + 1, state=TicketState.ANSWERED, updated_at=AT + timedelta(hours=1))
     await store.project([now], fresh=[now.id])
     await store.project([later])
     await store.project([now])

@@ -1,5 +1,4 @@
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -166,7 +165,7 @@ async def test_a_command_from_the_future_is_refused_and_again_when_it_is_redeliv
     await one.handle(received([accepted]))
     ticket = ticket_id(accepted.complaint_id)
     ahead = scene.command(ticket, c.WaitForCustomer(), issued_at=datetime(9999, 1, 1, tzinfo=UTC))
-    record = [replace(r, recorded_at=AT + timedelta(hours=1)) for r in received([ahead])]
+    record = [r._replace(recorded_at=AT + timedelta(hours=1)) for r in received([ahead])]
     for router in (one, other):
         await router.handle(record)
     refused = scene.events()[ticket][-1]
@@ -249,7 +248,7 @@ async def test_a_crash_anywhere_ends_in_the_same_events(scene: Scene, *, before:
                 if isinstance(message, ComplaintSubmitted)
             ]
         )
-        batch = [replace(r, message=_unlike(scene, r.message, calls)) for r in batch]  # type: ignore[arg-type]
+        batch = [r._replace(message=_unlike(scene, r.message, calls)) for r in batch]  # type: ignore[arg-type]
         fuse = Fuse(calls, before=before)
         crashed = await dies(await dying(scene, fuse), batch, fuse)
         crashes += crashed

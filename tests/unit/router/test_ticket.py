@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -203,7 +202,7 @@ def test_a_follow_up_is_never_refused_for_its_time() -> None:
 def test_one_command_id_for_two_tickets_gives_two_identities() -> None:
     """Whoever numbers commands badly must not make one ticket's event look like another's."""
     one = ticket()
-    other = replace(one, id=NAMES)
+    other = one._replace(id=NAMES)
     asked = command(one, c.Withdraw())
     (first,), (second,) = decided(one, asked), decided(other, asked.model_copy(update={"ticket_id": other.id}))
     assert first.event_id != second.event_id
