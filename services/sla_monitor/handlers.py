@@ -160,8 +160,11 @@ class SlaMonitor:
             pending[_ticket_of(d.id)].append(d)
         while pending:
             work = _Work(self._caught_up)
-            # What is found unchanged is armed again without a save, which would notice that it is old.
-            stored = await self._clocks.load(pending, fresh=True)
+            stored = await self._clocks.load(pending, fresh=False)
+            # Whoever has its deadline come is saved, which notices what is old; for all others it has to be fresh.
+            others = [t for t, come in pending.items() if t in stored and not all(_awaits(stored[t], d) for d in come)]
+            if others:
+                stored |= await self._clocks.load(others, fresh=True)
             for ticket, come in pending.items():
                 for d in come:
                     if ticket in stored:
@@ -202,7 +205,7 @@ class SlaMonitor:
         cause = f"due:{due.revision}"
         if due.attempts:
             work.repeat(before, cause)
-        if before.armed is None or before.armed.revision != due.revision:
+        if not _awaits(before, due):
             # Another has taken its place, perhaps by an earlier attempt that ended before it armed that one.
             if due.attempts:
                 work.standing[before.sla.ticket_id] = (before, due.shard)
@@ -268,6 +271,11 @@ def _change(
     return Change(sla=sla, before=before, armed=armed, shard=shard, told=tuple(told), is_to_arm=is_to_arm)
 
 
+def _awaits(stored: Stored, due: Due) -> bool:
+    """Whether it is the deadline that is armed for the ticket."""
+    return stored.armed is not None and stored.armed.revision == due.revision
+
+
 def _is_new(change: Change) -> bool:
     return change.armed is not None and change.armed.revision == change.revision
 
@@ -285,6 +293,8 @@ def _by_time(messages: Sequence[Received[Message]]) -> Iterator[Received[Message
     topics: dict[str, list[Received[Message]]] = defaultdict(list)
     for received in messages:
         topics[received.topic].append(received)
+    if len(topics) == 1:
+        return iter(messages)
     return merge(*topics.values(), key=lambda received: received.message.ce_time)
 
 

@@ -38,6 +38,8 @@ class World:
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
         self.documents: dict[UUID, dict[str, Any]] = {}
+        self.remembered: dict[UUID, dict[str, Any]] = {}
+        """What a process has in memory, and another has perhaps changed since."""
         self.facts: dict[UUID, list[tuple[str, SlaFact]]] = {}
         self.armed: dict[str, Deadline] = {}
         self.published: list[Outgoing] = []
@@ -70,7 +72,8 @@ class World:
     # Clocks
 
     async def load(self, tickets: Collection[UUID], *, fresh: bool) -> dict[UUID, Stored]:
-        there = {t: self.documents[t] for t in tickets if t in self.documents}
+        documents = self.documents | ({} if fresh else self.remembered)
+        there = {t: documents[t] for t in tickets if t in documents}
         return {t: Stored(TicketSla.from_doc(d["state"]), d["revision"], d["armed"]) for t, d in there.items()}
 
     async def save(self, changes: Sequence[Change]) -> set[UUID]:
@@ -80,6 +83,7 @@ class World:
         lost = set()
         for change in changes:
             ticket = change.sla.ticket_id
+            self.remembered.pop(ticket, None)
             if self.documents.get(ticket, {"revision": 0})["revision"] != change.revision - 1:
                 lost.add(ticket)
                 continue
@@ -290,6 +294,23 @@ async def test_two_workers_that_meet(life: list[TicketEvent | NotificationDelive
     await quiet.deliver(life[3])
     assert world.conflicts == 1
     assert world.distinct() == quiet.distinct()
+
+
+async def test_what_is_remembered_may_be_old(life: list[TicketEvent | NotificationDelivered]) -> None:
+    """A deadline is decided by what is stored, whether or not it is the one that the memory knows of."""
+    opened, ticket = World(), life[0].ticket_id
+    await opened.deliver(*life[:3])
+    (first,) = opened.armed.values()
+    old = opened.documents[ticket]
+    await opened.pass_time(first.due_at)
+    (second,) = opened.armed.values()
+    for due, conflicts in ((first, 1), (second, 0)):
+        world = World()
+        world.documents, world.facts, world.armed = dict(opened.documents), opened.facts, dict(opened.armed)
+        world.remembered, world.now = {ticket: old}, second.due_at
+        await world.process().on_due([_due(due, 0, claimed_at=world.now)])
+        assert world.conflicts == conflicts
+        assert [f.message.ce_time for f in world.published] == ([second.due_at] if due is second else [])
 
 
 async def test_a_gap_is_counted_and_does_not_stop(life: list[TicketEvent | NotificationDelivered]) -> None:
