@@ -5,6 +5,7 @@ import contextlib
 from collections import Counter as Multiset
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 
@@ -21,7 +22,7 @@ from services.runtime.retries import every, until_available
 from services.runtime.settings import load
 from services.runtime.surroundings import Surroundings
 from services.runtime.time_source import Clock, utc_of
-from services.sla_monitor.clock_store import PARTS, ClockStore
+from services.sla_monitor.clock_store import ClockStore
 from services.sla_monitor.counting import Counter
 from services.sla_monitor.handlers import SlaMonitor
 from services.sla_monitor.policy import SlaPolicy, read_policy
@@ -31,8 +32,11 @@ from services.sla_monitor.settings import SlaMonitorSettings
 
 log = get_logger(__name__)
 SERVICE = SlaMonitorSettings.SERVICE
-_WORK_TO_REST = 20
-"""Counting a million clocks takes long, and others need the database, too."""
+DIGITS_MAX: Final = 2
+"""Clocks are counted in parts, by the first digits of their tickets' ids; by none where there are few."""
+_PART_MAX: Final = 10_000
+_WORK_TO_REST: Final = 20
+"""Counting a million clocks takes the database half a minute, in which it should do other things, too."""
 
 
 class Foundation:
@@ -57,6 +61,7 @@ class Foundation:
         self._metrics = metrics
         self._default = default
         self._numbers: list[int] = []
+        self._digits = DIGITS_MAX
         self._tasks: list[asyncio.Task[None]] = []
         self.policies = Policies([default])
         self.ownership: Ownership | None = None
@@ -93,10 +98,12 @@ class Foundation:
 
     async def _count(self) -> None:
         loop, counts = asyncio.get_running_loop(), Multiset[tuple[str, str, str]]()
-        for part in range(PARTS):
+        for number in range(16**self._digits):
             started_at = loop.time()
-            counts.update(await self._clocks.open_clocks(part))
+            prefix = f"{number:0{self._digits}x}" if self._digits else ""
+            counts.update(await self._clocks.open_clocks(prefix))
             await asyncio.sleep(_WORK_TO_REST * (loop.time() - started_at))
+        self._digits = next((d for d in range(DIGITS_MAX) if counts.total() <= _PART_MAX * 16**d), DIGITS_MAX)
         owned = {f"{SERVICE}:{p}" for p in (self.ownership.partitions if self.ownership else ())}
         self._metrics.clocks_open.clear()
         for (shard, clock, state), count in counts.items():

@@ -100,7 +100,7 @@ def made_once() -> Iterator[None]:
         mock.patch.object(Templates, "load", _templates),
         mock.patch.object(SlaPolicy, "model_validate_json", _sla_version),
         mock.patch("services.sla_monitor.app.Policies", _policies),
-        mock.patch("services.sla_monitor.app.PARTS", 1),
+        mock.patch("services.sla_monitor.app.DIGITS_MAX", 0),
         mock.patch("services.router.app.packaged", _packaged),
         mock.patch("services.router.app.organisation", _organisation),
         mock.patch("services.router.directory_store.packaged", _packaged),
