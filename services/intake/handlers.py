@@ -8,7 +8,7 @@ and ends with one complaint.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -30,8 +30,7 @@ class Unavailable(Exception):  # noqa: N818  # said of a part
     """A part that is needed does not answer. Nothing was promised; the same request may be sent again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What is kept about an idempotency key."""
 
     complaint_id: UUID
@@ -83,8 +82,7 @@ class Publisher(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """Answered with 202."""
 
     complaint_id: UUID
@@ -102,8 +100,7 @@ class Refused:
     channel: Channel | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """A complaint that is in order and has its identity."""
 
     complaint: Complaint
@@ -222,15 +219,11 @@ class Intake:
         keyed = [claim for claim in wanted if claim.fingerprint]
         if not keyed:
             return [(claim, False) for claim in wanted]
-        published = await self._published.get([claim.complaint_id for claim in keyed])
-        unknown = [claim for claim in keyed if claim.complaint_id not in published]
-        held = {claim.complaint_id: claim for claim in await self._idempotency.claim(unknown)} if unknown else {}
-        return [
-            (Claim(claim.complaint_id, published[claim.complaint_id], claim.accepted_at), True)
-            if claim.complaint_id in published
-            else (held.get(claim.complaint_id, claim), False)
-            for claim in wanted
-        ]
+        held = {claim.complaint_id: claim for claim in await self._idempotency.claim(keyed)}
+        # Most claims are new. Only of an earlier one may anybody know that its complaint was published.
+        earlier = [claim.complaint_id for claim in keyed if held[claim.complaint_id] is not claim]
+        published = await self._published.get(earlier) if earlier else {}
+        return [(held.get(claim.complaint_id, claim), claim.complaint_id in published) for claim in wanted]
 
     def _message(self, one: Ready, claim: Claim) -> Message:
         return submitted(

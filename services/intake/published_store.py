@@ -1,4 +1,4 @@
-"""What was published lately, in Redis: spares a retry the database and the broker. Nothing depends on it."""
+"""What was published lately, in Redis: spares a retry the broker. Nothing depends on it."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -31,7 +31,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         "stored-claim-ignored",
         "A request that comes again is taken as it is, not as its key was claimed.",
         _HANDLERS,
-        "else (held.get(claim.complaint_id, claim), False)",
-        "else (claim, False)",
+        "(held.get(claim.complaint_id, claim), claim.complaint_id in published)",
+        "(claim, claim.complaint_id in published)",
     ),
 )
