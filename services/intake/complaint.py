@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final, NamedTuple, NoReturn
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -255,8 +255,7 @@ class Complaint(_Given):
         return self.model_dump_json(exclude_unset=True, exclude={"idempotency_key"}).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """A complaint, or every problem that it has."""
 
     complaint: Complaint | None

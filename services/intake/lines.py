@@ -6,9 +6,8 @@ A line that cannot be read is a line with a problem; the next one is read as if 
 import csv
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from services.intake.complaint import MalformedJson, read_json
 from services.intake.problems import Problem, problem
@@ -49,8 +48,7 @@ _COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
 """What a column may be called beside the field's own path; the headings that spreadsheets here have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line: values, or why there are none."""
 
     number: int
