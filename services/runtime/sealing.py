@@ -29,6 +29,9 @@ from services.runtime.settings import EXIT_WRONG_SETTINGS
 NONCE_BYTES: Final = 12
 KEY_BYTES: Final = 32
 _NOT_WORD: Final = re.compile(r"[\W_]+")
+_WIDE: Final = {0xFF01 + n: 0x21 + n for n in range(94)}
+"""What NFKC makes of wide ASCII. Chinese texts have it as punctuation and seldom need anything else; to find that
+nothing else is to be done takes a tenth of the time."""
 
 
 class CannotOpen(Exception):  # noqa: N818  # said of the sealed data
@@ -199,7 +202,7 @@ class Keyring:
 
     def fingerprint(self, text: str) -> str:
         """Digest (hex) of a text, blind to width, case, punctuation and white space."""
-        normal = _NOT_WORD.sub("", unicodedata.normalize("NFKC", text).casefold())
+        normal = _NOT_WORD.sub("", unicodedata.normalize("NFKC", text.translate(_WIDE)).casefold())
         return self.blind("text", normal)
 
     def complaint_id(self, channel: str, key: str) -> UUID:

@@ -1,10 +1,14 @@
 """Keys: what is sealed opens for its complaint alone."""
 
+import unicodedata
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from services.runtime import sealing
 from services.runtime.sealing import BrokenKeyring, CannotOpen, FileKeyProvider, Keyring
 
 
@@ -124,3 +128,13 @@ def test_what_is_no_keyring_is_told_when_it_is_read(tmp_path: Path, content: str
     path.write_text(content)
     with pytest.raises(BrokenKeyring):
         FileKeyProvider(path).keys()
+
+
+@given(
+    text=st.text(
+        st.characters(min_codepoint=0xFE00) | st.sampled_from("e\u0301\u0301\u3099\uff76か，！ａ"), max_size=12
+    )
+)
+def test_fingerprint_is_of_the_text_as_unicode_normalises_it(text: str) -> None:
+    """That wide ASCII is made narrow beforehand changes nothing."""
+    assert unicodedata.normalize("NFKC", text.translate(sealing._WIDE)) == unicodedata.normalize("NFKC", text)
