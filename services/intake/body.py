@@ -1,8 +1,8 @@
 """Reading a request's body: bounded before it is read, timed while it is, and refused in words."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -22,8 +22,8 @@ class BytesInFlight:
     def __init__(self, bytes_max: int) -> None:
         self._free = bytes_max
 
-    @asynccontextmanager
-    async def hold(self, amount: int) -> AsyncIterator[None]:
+    @contextmanager
+    def hold(self, amount: int) -> Iterator[None]:
         """Hold `amount` bytes for as long as the context lasts.
 
         Raises:

@@ -72,7 +72,7 @@ class EvidenceRoutes:
         bytes_max += FRAMING_BYTES if is_form else 0
         try:
             room = expected_bytes(request, bytes_max=bytes_max)
-            async with self._bytes_in_flight.hold(room):
+            with self._bytes_in_flight.hold(room):
                 body = await read_body(request, bytes_max=bytes_max, seconds_max=UPLOAD_S_MAX)
                 uploads, problems = await self._files(request, body) if is_form else ([_raw(request, body)], [])
                 return await self._keep(request, uploads, problems)

@@ -128,7 +128,7 @@ class ComplaintRoutes:
         try:
             require_type(request, _JSON_TYPES)
             room = expected_bytes(request, bytes_max=self._settings.body_bytes_max)
-            async with self._bytes_in_flight.hold(room):
+            with self._bytes_in_flight.hold(room):
                 body = await read_body(
                     request, bytes_max=self._settings.body_bytes_max, seconds_max=self._settings.body_s_max
                 )
