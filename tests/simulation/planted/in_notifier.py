@@ -30,7 +30,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         "notification-id-random",
         "A message has a random id.",
         "schemas/ids.py",
-        '    return uuid5(ticket, f"notification/{moment}/{occasion}")',
+        '    return _named(ticket, f"notification/{moment}/{occasion}")',
         "    return __import__('uuid').uuid4()",
     ),
     mutant(

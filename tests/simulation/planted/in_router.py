@@ -109,7 +109,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         "command-id-random",
         "A complaint that comes again sends another follow-up, not the same one again.",
         "schemas/ids.py",
-        '    return uuid5(causation_id, f"command/{action}")',
+        '    return _named(causation_id, f"command/{action}")',
         "    return __import__('uuid').uuid4()",
     ),
     mutant(

@@ -54,7 +54,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         "fact-id-random",
         "A fact has a random id.",
         "schemas/ids.py",
-        '    return uuid5(ticket, f"sla/{clock}/{cycle}/{kind}/{detail}")',
+        '    return _named(ticket, f"sla/{clock}/{cycle}/{kind}/{detail}")',
         "    return __import__('uuid').uuid4()",
     ),
     mutant(
