@@ -24,6 +24,7 @@ COPIED: Final = ("services", "schemas", "deploy", "tests")
 SEEDS: Final = 1_000
 _SAYS_WHERE: Final = "import schemas.ids, services.runtime.ledger as s; print(s.__file__, schemas.ids.__file__)"
 _DONE: Final = re.compile(r"^(\d+) seeds in ", re.MULTILINE)
+_MISSPELT: Final = re.compile(r"(?:Name|Import|Syntax)Error\(.*")
 _SEED: Final = re.compile(r"^Seed (\d+): ", re.MULTILINE)
 _VIOLATION: Final = re.compile(r"^  -> Violation\(invariant=(\d+), about=.*?, words=(.*)\)$", re.MULTILINE)
 
@@ -76,7 +77,7 @@ def hunt(mutant: Mutant, *, seeds: int, jobs: int) -> Found:
 
     Raises:
         CodeHasChanged: it cannot be planted.
-        RuntimeError: the simulation did not run, or not on the copy.
+        RuntimeError: the simulation did not run, or not on the copy, or the bug is one that every run shows.
     """
     with TemporaryDirectory(prefix="amends-mutant-") as folder:
         copy = Path(folder).resolve()
@@ -92,6 +93,8 @@ def hunt(mutant: Mutant, *, seeds: int, jobs: int) -> Found:
         seconds = time.perf_counter() - began_at
     if ran.returncode == 0:
         return Found(None, None, (), "", seconds)
+    if misspelt := _MISSPELT.search(ran.stdout):
+        raise RuntimeError(f"{mutant.name} is no bug that a review would miss: {misspelt[0]}")
     done, seed = _DONE.search(ran.stdout), _SEED.search(ran.stdout)
     if not done or not seed:
         raise RuntimeError(f"{mutant.name}: the simulation ended by itself\n{ran.stdout[-2000:]}\n{ran.stderr[-4000:]}")

@@ -56,7 +56,9 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         "A batch that meets a part that is away is taken for handled.",
         _HANDLING,
         "            refusals = await self._patiently(lambda: self._handler(batch))\n        except Abandoned:\n",
-        "            refusals = await self._handler(batch)\n        except UNAVAILABLE:\n            return []\n"
+        "            try:\n                refusals = await self._handler(batch)\n"
+        "            except Exception as away:\n                if is_unavailable(away):\n                    return []\n"
+        "                raise\n"
         "        except Abandoned:\n",
     ),
     mutant(
