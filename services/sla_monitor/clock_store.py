@@ -25,7 +25,7 @@ from services.runtime.mongo import FAILED, Database, duplicate_indexes
 from services.sla_monitor.ticket_sla import TicketSla
 
 _RECENT_MAX: Final = 20_000
-"""Tickets kept in memory after they were saved, about 100 MB: the next event of a ticket often comes soon."""
+"""Tickets kept in memory after they were saved, about 70 MB: the next event or deadline of one often comes soon."""
 _RETIRED_AFTER_S: Final = 0.2
 _RETIRED_MAX: Final = 250
 _TYPES: Final = {fact.ce_type(): fact for fact in SLA_FACTS}
