@@ -55,17 +55,18 @@ class Decoded(NamedTuple, Generic[M]):
 
 def encode(message: Message, *, traceparent: str | None = None) -> Encoded:
     """The bytes of a message. A `traceparent` (W3C) goes on with a span of its own."""
+    id_, sequence = message.ce_id, message.ce_sequence
     headers: Headers = [
         _VERSION,
-        ("ce_id", str(message.ce_id).encode()),
+        ("ce_id", str(id_).encode()),
         *_kind(type(message)),
         ("ce_subject", ids.text(message.ce_subject).encode()),
         ("ce_time", _time(message.ce_time)),
         _JSON,
     ]
-    if message.ce_sequence is not None:
-        headers.append(("ce_sequence", b"%d" % message.ce_sequence))
-    headers.append(("traceparent", child_trace(traceparent, message.ce_id.bytes).encode()))
+    if sequence is not None:
+        headers.append(("ce_sequence", b"%d" % sequence))
+    headers.append(("traceparent", child_trace(traceparent, id_.bytes).encode()))
     return Encoded(key=message.routing_key.encode(), value=message.payload, headers=headers)
 
 

@@ -79,7 +79,7 @@ def classify(
         for code, weight in weights.get(name, ()):
             scores[code] = scores.get(code, 0.0) + weight
     says_nothing = max(scores.values(), default=0.0) <= _SAYS_NOTHING
-    decision, scores = decide(scores, reading.found, lambda: trained().opinion(whole, reading), margin_min=_UNDECIDED)
+    decision, scores = decide(scores, reading.found, lambda: trained().opinion(reading), margin_min=_UNDECIDED)
     return _conclude(
         decision, scores, reading, facts or _NO_FACTS, policy, says_nothing=says_nothing, has_remedy=bool(remedy)
     )

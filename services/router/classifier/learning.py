@@ -44,7 +44,7 @@ def built(per_matter: Mapping[str, int] = TEXTS_PER_MATTER) -> str:
     sums: dict[str, list[int]] = {}
     for seed in SEEDS:
         raw = [
-            (sorted(set(features(text.lower(), lexicon.read(text.lower())))), code)
+            (sorted(set(features(lexicon.read(text.lower())))), code)
             for language, count in per_matter.items()
             for text, code in texts(language, count, seed)
         ]

@@ -46,12 +46,14 @@ class Reading(NamedTuple):
     """What was found in one text.
 
     `found` maps each concept, pattern and joint to the vocabulary words that made it; `longest_days` is the longest
-    length of time named in the text, in days; `stems` are the stems of its Latin words.
+    length of time named in the text, in days; `stems` are the stems of its Latin words; `pairs` are each character with
+    the one after it.
     """
 
     found: Mapping[str, tuple[str, ...]]
     longest_days: float
     stems: tuple[str, ...]
+    pairs: list[str]
 
 
 @lru_cache(maxsize=20_000)
@@ -181,7 +183,8 @@ class Lexicon:
         clause: list[_Token] = []
         zh = self._zh
         # What can start at each place, looked up for all places at once: this loop is the classifier's hot path.
-        heads = map(self._zh_two.get, map(add, text, text[1:] + " "))
+        pairs = [*map(add, text, text[1:] + " ")]
+        heads = map(self._zh_two.get, pairs)
         singles = map(self._zh_one.get, text)
         resume_at = 0
         for i, (lengths, kind) in enumerate(zip(heads, singles, strict=True)):
@@ -196,10 +199,10 @@ class Lexicon:
             if lengths is not None:
                 for length in lengths:
                     word = text[i : i + length]
-                    if word in zh:
+                    if (of_word := zh.get(word)) is not None:
                         resume_at = i + length
-                        clause.append((i, resume_at, zh[word], word))
-                        seen.setdefault(zh[word], word)
+                        clause.append((i, resume_at, of_word, word))
+                        seen.setdefault(of_word, word)
                         break
                 if i < resume_at or kind is None:
                     continue
@@ -228,7 +231,7 @@ class Lexicon:
             for joint, wanted, unwanted in self._joints.get(name, ()):
                 if wanted <= found.keys() and unwanted.isdisjoint(found):
                     found[joint] = tuple(word for part in sorted(wanted) for word in found[part])
-        return Reading(found, longest, tuple(stems))
+        return Reading(found, longest, tuple(stems), pairs)
 
     def _measure(self, text: str) -> tuple[dict[int, _Token], float]:
         tokens: dict[int, _Token] = {}

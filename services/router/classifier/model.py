@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
-from operator import add
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.router.classifier.lexicon import Reading
 
@@ -26,9 +25,9 @@ _LANE_BYTES: Final = 4
 _LATIN_MAX: Final = "\u2fff"
 
 
-def features(text: str, reading: Reading) -> list[str]:
+def features(reading: Reading) -> list[str]:
     """What the model looks at: pairs of Chinese characters, English stems and their pairs, what the word list found."""
-    return [pair for pair in map(add, text, text[1:]) if min(pair) > _LATIN_MAX] + _said(reading)
+    return [pair for pair in reading.pairs if min(pair) > _LATIN_MAX] + _said(reading)
 
 
 def _said(reading: Reading) -> list[str]:
@@ -42,6 +41,19 @@ def _said(reading: Reading) -> list[str]:
     ]
 
 
+class Opinion(NamedTuple):
+    """What the model holds of one text."""
+
+    sums: Mapping[str, int]
+    """Of the weights for every matter: what they differ by says something."""
+    middle: int
+    scale: float
+
+    def of(self, code: str) -> float:
+        """Score of a matter, 0 for the middle one; the length of the text does not change the scale."""
+        return (self.sums[code] - self.middle) / self.scale
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """Weights of every feature for every matter."""
@@ -52,16 +64,14 @@ class Model:
     said: Mapping[str, int]
     """Of all other features."""
 
-    def opinion(self, text: str, reading: Reading) -> dict[str, float]:
-        """Score of every matter, 0 for the middle one; the length of the text does not change the scale."""
-        hits = [*filter(None, map(self.pairs.get, set(map(add, text, text[1:]))))]
+    def opinion(self, reading: Reading) -> Opinion:
+        """What it holds of a text."""
+        hits = [*filter(None, map(self.pairs.get, set(reading.pairs)))]
         hits += filter(None, map(self.said.get, set(_said(reading))))
-        if not hits:
-            return {}
         # Every lane has ZERO once per feature added, so that differences between lanes are those of the weights.
         sums = struct.unpack(f"<{len(self.codes)}I", sum(hits).to_bytes(len(self.codes) * _LANE_BYTES, "little"))
-        middle, scale = sorted(sums)[len(sums) // 2], math.sqrt(len(hits))
-        return {code: (total - middle) / scale for code, total in zip(self.codes, sums, strict=True)}
+        middle, scale = sorted(sums)[len(sums) // 2], math.sqrt(len(hits) or 1)
+        return Opinion(dict(zip(self.codes, sums, strict=True)), middle, scale)
 
 
 def pack(weights: str) -> int:

@@ -9,6 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 from schemas.codes import Category
+from services.router.classifier.model import Opinion
 
 _SPECIFIC = frozenset(
     {
@@ -191,7 +192,7 @@ RULES = (
 
 
 def decide(
-    scores: Scores, found: Mapping[str, object], ask: Callable[[], Mapping[str, float]], *, margin_min: float
+    scores: Scores, found: Mapping[str, object], ask: Callable[[], Opinion], *, margin_min: float
 ) -> tuple[Decision, Scores]:
     """Apply every rule and take the category that scores most, and its best matter.
 
@@ -216,35 +217,42 @@ def decide(
             total[category] = total.get(category, 0.0) + score
     worth = {name: top + _SHARE_OF_LESSER * (total[name] - top) for name, top in best.items()}
     worth[_OTHER] = worth.get(_OTHER, 0.0) + _OTHER_PRIOR
-    decision = _first(worth, ruled, {})
-    if decision.margin >= _CERTAIN:
-        return decision, scores
+    first, margin = _ahead(worth)
+    if margin >= _CERTAIN:
+        return Decision(_primary(first, ruled, {}), margin), scores
     opinion = ask()
     # The model knows no rules: a plain fault beside a question is no enquiry for it either, but in a chat's turns.
-    if opinion and "turn" not in found and not _SPECIFIC.isdisjoint(found):
-        opinion = {code: value for code, value in opinion.items() if code != "other.enquiry"}
-    held = {name: max(map(opinion.__getitem__, some)) for name, some in _by_category(tuple(opinion)).items()}
-    if decision.margin >= margin_min:
-        opposed = held and held[_name_of(decision.primary)] < max(held.values())
-        return (decision._replace(margin=decision.margin * _SHARE_IF_OPPOSED) if opposed else decision), scores
-    if opinion:
-        worth = {name: worth.get(name, 0.0) + _SHARE_OF_MODEL * value for name, value in held.items()}
-        decision = _first(worth, ruled, opinion)
-    return decision, ruled
+    no_enquiry = "turn" not in found and not _SPECIFIC.isdisjoint(found)
+    codes = _by_category(tuple(opinion.sums), "other.enquiry" if no_enquiry else None)
+    held = {name: opinion.of(max(some, key=opinion.sums.__getitem__)) for name, some in codes.items()}
+    if margin >= margin_min:
+        share = _SHARE_IF_OPPOSED if held[first] < max(held.values()) else 1.0
+        return Decision(_primary(first, ruled, {}), margin * share), scores
+    first, margin = _ahead({name: worth.get(name, 0.0) + _SHARE_OF_MODEL * value for name, value in held.items()})
+    return Decision(_primary(first, ruled, {code: opinion.of(code) for code in codes[first]}), margin), ruled
 
 
-def _first(worth: Mapping[str, float], scores: Scores, opinion: Mapping[str, float]) -> Decision:
+def _ahead(worth: Mapping[str, float]) -> tuple[str, float]:
+    """The category that is worth most, and by how much more than the second."""
     (value, first), *others = sorted((-value, name) for name, value in worth.items())
-    matters = {code: score for code, score in scores.items() if score > 0 and _name_of(code) == first}
-    for code in _by_category(tuple(opinion)).get(first, ()):
-        matters[code] = matters.get(code, 0.0) + _SHARE_OF_MODEL * opinion[code]
-    primary = min(matters, key=lambda code: (-matters[code], code), default="other.unclear")
-    return Decision(primary, (others[0][0] if others else 0.0) - value)
+    return first, (others[0][0] if others else 0.0) - value
+
+
+def _primary(category: str, scores: Scores, opinion: Mapping[str, float]) -> str:
+    """The matter of a category that scores most."""
+    matters = {code: score for code, score in scores.items() if score > 0 and _name_of(code) == category}
+    for code, value in opinion.items():
+        matters[code] = matters.get(code, 0.0) + _SHARE_OF_MODEL * value
+    return min(matters, key=lambda code: (-matters[code], code), default="other.unclear")
 
 
 @cache
-def _by_category(codes: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-    return {name: tuple(c for c in codes if _name_of(c) == name) for name in dict.fromkeys(map(_name_of, codes))}
+def _by_category(codes: tuple[str, ...], unheard: str | None) -> Mapping[str, tuple[str, ...]]:
+    groups: dict[str, list[str]] = {}
+    for code in codes:
+        if code != unheard:
+            groups.setdefault(_name_of(code), []).append(code)
+    return {name: tuple(some) for name, some in groups.items()}
 
 
 def beside(primary: str, found: Mapping[str, object]) -> Iterator[str]:

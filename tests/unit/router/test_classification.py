@@ -5,6 +5,7 @@ import pytest
 from schemas.classification import ClassifierPolicy, Facts
 from schemas.codes import Category, CustomerStyle, Demand, Grade, Nature, RiskFlag, Severity, SpecialIdentity
 from services.router.classification import classify, vocabulary
+from services.router.classifier.model import Opinion
 from services.router.classifier.rules import decide
 
 
@@ -252,8 +253,8 @@ def test_style_is_a_hint_of_how_the_person_speaks() -> None:
 def test_words_that_the_trained_model_opposes_are_less_sure() -> None:
     """Where words and model name different categories the words' answer stands, with half of its lead."""
     scores = {"delay.delivery": 2.8}
-    agrees, _ = decide(dict(scores), {}, lambda: {"delay.delivery": 9.0, "loss": 1.0}, margin_min=1.5)
-    opposes, _ = decide(dict(scores), {}, lambda: {"delay.delivery": 1.0, "loss": 9.0}, margin_min=1.5)
+    agrees, _ = decide(dict(scores), {}, lambda: Opinion({"delay.delivery": 9, "loss": 1}, 5, 1.0), margin_min=1.5)
+    opposes, _ = decide(dict(scores), {}, lambda: Opinion({"delay.delivery": 1, "loss": 9}, 5, 1.0), margin_min=1.5)
     assert (agrees.primary, opposes.primary) == ("delay.delivery", "delay.delivery")
     assert opposes.margin == agrees.margin / 2
 
