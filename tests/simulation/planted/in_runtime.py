@@ -57,8 +57,8 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         _HANDLING,
         "            refusals = await self._patiently(lambda: self._handler(batch))\n        except Abandoned:\n",
         "            try:\n                refusals = await self._handler(batch)\n"
-        "            except Exception as away:\n                if is_unavailable(away):\n                    return []\n"
-        "                raise\n"
+        "            except Exception as away:\n"
+        "                if is_unavailable(away):\n                    return []\n                raise\n"
         "        except Abandoned:\n",
     ),
     mutant(
