@@ -2,7 +2,10 @@
 
 import os
 import platform
+import time
 import timeit
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -24,3 +27,22 @@ def pace_ms() -> float:
     A virtual machine may be half as fast in one hour as in another: two figures compare where this is alike.
     """
     return min(timeit.repeat(lambda: sum(range(1_000_000)), number=1, repeat=5)) * 1000
+
+
+@contextmanager
+def time_stolen() -> Iterator[dict[str, float]]:
+    """Measure what share of the processors' time the host gave to other machines meanwhile.
+
+    Yields:
+        Where `time_stolen_percent` will stand afterwards: a figure that was measured while it was high is worth little.
+    """
+    found: dict[str, float] = {}
+    began, before = time.monotonic(), _stolen_s()
+    yield found
+    whole_s = (time.monotonic() - began) * (os.cpu_count() or 1)
+    found["time_stolen_percent"] = 100 * (_stolen_s() - before) / whole_s
+
+
+def _stolen_s() -> float:
+    # Linux alone tells it.
+    return float(getattr(psutil.cpu_times(), "steal", 0.0))

@@ -34,7 +34,7 @@ from services.sla_monitor.ticket_sla import TicketSla
 log = get_logger(__name__)
 
 DEADLINE_PREFIX: Final = "sla:"
-GROUP_MAX: Final = 400
+GROUP_MAX: Final = 150
 """Tickets that are saved together."""
 
 

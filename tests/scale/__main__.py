@@ -14,7 +14,7 @@ import click
 import uvloop
 from rich.console import Console
 
-from services.cli.machine import machine
+from services.cli.machine import machine, time_stolen
 from tests.scale.options import Options
 from tests.scale.report import SECTIONS, page
 
@@ -64,11 +64,12 @@ def _measure(part: str, options: Options) -> bool:
             if known is None:
                 raise LookupError("no rate was measured: give it with --rate")  # noqa: TRY301
             options = replace(options, rate=known["held_per_s"])
-        figures = uvloop.run(importlib.import_module(f"tests.scale.{part}").run(options))
+        with time_stolen() as stolen:
+            figures = uvloop.run(importlib.import_module(f"tests.scale.{part}").run(options))
         one = {
             "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             "command": f"make bench-scale ARGS='{' '.join(sys.argv[1:])}'",
-            "machine": machine(),
+            "machine": f"{machine()}, of whose time others had {stolen['time_stolen_percent']:.0f}%",
             "figures": figures,
         }
         lines = page({part: one}).split(f"## {SECTIONS[part][0]}\n")[1].split("\n## ")[0]

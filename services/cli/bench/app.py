@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from deploy.local.stack import Stack
-from services.cli.machine import machine, pace_ms
+from services.cli.machine import machine, pace_ms, time_stolen
 
 BENCHES = ("classifier", "calendar", "intake", "router", "sla", "notifier", "chain", "rest")
 """Modules of this folder; each has `async def run(addresses) -> dict` of figures, names ending in their units."""
@@ -70,8 +70,9 @@ def bench(*, which: tuple[str, ...], as_json: bool, write: bool) -> None:
     for name in which or BENCHES:
         paces.append(pace_ms())
         console.print(f"[bold]{name}[/] (a million additions: {paces[-1]:.0f} ms) ...")
-        with tempfile.TemporaryDirectory(prefix="amends-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="amends-bench-") as folder, time_stolen() as stolen:
             figures[name] = measure(name, Path(folder))
+        figures[name] |= stolen
         for row in rows({name: figures[name]}):
             console.print("  " + row, highlight=False)
     if as_json:
