@@ -39,7 +39,10 @@ class MongoAddresseeStore:
 
     async def promised(self, tickets: Iterable[UUID], clock: Clock) -> set[UUID]:
         """Those of which that clock has started."""
-        started = {"_id": {"$in": [str(ticket) for ticket in tickets]}, f"due.{clock}": {"$exists": True}}
+        wanted = [str(ticket) for ticket in tickets]
+        if not wanted:
+            return set()
+        started = {"_id": {"$in": wanted}, f"due.{clock}": {"$exists": True}}
         return {UUID(d["_id"]) async for d in self._promises.find(started, {"_id": 1})}
 
     async def standing(self, tickets: Iterable[UUID]) -> dict[UUID, Standing]:

@@ -45,4 +45,5 @@ class SystemClock:
             await asyncio.sleep(max(seconds, 0.0))
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), max(seconds, 0.0))
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await wake.wait()
