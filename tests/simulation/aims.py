@@ -1,9 +1,9 @@
 """Steps of their work at which processes are hit: when the database or a provider has just answered."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pymongo.errors import AutoReconnect
 
@@ -73,7 +73,7 @@ class Aims:
 
     def __init__(self) -> None:
         self.hits: list[Aim] = []
-        self._mishaps: list[tuple[str, list[int], Mishap]] = []
+        self.mishaps: list[tuple[str, list[int], Mishap]] = []
 
     def add(self, aim: Aim) -> None:
         """One more."""
@@ -81,20 +81,20 @@ class Aims:
 
     def expect(self, step: str, mishap: Mishap, *, after: int) -> None:
         """Let it happen to the operation that comes after so many like it."""
-        self._mishaps.append((step, [after], mishap))
+        self.mishaps.append((step, [after], mishap))
 
     def clear(self) -> None:
         """No more."""
         self.hits.clear()
-        self._mishaps.clear()
+        self.mishaps.clear()
 
     def mishap(self, step: str) -> Mishap | None:
         """What becomes of the operation that begins now."""
         met: Mishap | None = None
-        for expected in [expected for expected in self._mishaps if expected[0] == step]:
+        for expected in [expected for expected in self.mishaps if expected[0] == step]:
             _, left, mishap = expected
             if left[0] == 0 and met is None:
-                self._mishaps.remove(expected)
+                self.mishaps.remove(expected)
                 met = mishap
             left[0] -= left[0] > 0
         return met
@@ -121,11 +121,15 @@ class Carrier:
         self._way = way
         self._aims = aims
 
-    async def call(self, operation: str, steps: Sequence[Callable[[], None]]) -> None:
+    def call(self, operation: str, steps: Sequence[Callable[[], None]]) -> Coroutine[Any, Any, None]:
         """See there."""
+        if self._aims.hits or self._aims.mishaps:
+            return self._aimed_at(operation, steps)
+        return self._way.request(steps, _reconnect)
+
+    async def _aimed_at(self, operation: str, steps: Sequence[Callable[[], None]]) -> None:
         await self._way.request(steps, _reconnect, mishap=self._aims.mishap(operation))
-        if self._aims.hits:
-            await self._aims.reached(operation)
+        await self._aims.reached(operation)
 
 
 def _reconnect() -> Exception:

@@ -56,6 +56,8 @@ def _stored(value: Any) -> Any:
         return stored(value)
     if kind is list or kind is tuple:
         return [v if type(v) is str else _stored(v) for v in value]
+    if kind is int:
+        return Int64(value)
     if kind is datetime and value.tzinfo is UTC:
         inside = value.microsecond % 1000
         return value.replace(microsecond=value.microsecond - inside) if inside else value

@@ -1,5 +1,7 @@
 """A scenario, lived and judged."""
 
+import functools
+import gc
 from dataclasses import dataclass
 
 from tests.simulation.history import History
@@ -42,7 +44,14 @@ class Brief:
     """Kinds that were injected."""
 
 
+@functools.cache
+def _freeze_what_is_imported() -> None:
+    """It stays to the end, and need not be looked through for garbage again and again."""
+    gc.freeze()
+
+
 def brief(seed: int) -> Brief:
     """The verdict on a seed, in short."""
     made = scenario(seed)
+    _freeze_what_is_imported()
     return Brief(seed, bool(judge(made).violations), [fault.what for fault in made.faults])

@@ -3,13 +3,11 @@
 import contextlib
 import functools
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final
 from unittest import mock
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.notifier.app import load_policy
 from services.notifier.policy import NotificationPolicy
@@ -21,6 +19,7 @@ from services.runtime.settings import RuntimeSettings
 from services.runtime.written import read_yaml_file
 from services.sla_monitor.policy import PACKAGED, SlaPolicy, parse_policy
 from services.sla_monitor.rulebook import Policies
+from tests.simulation.retries import Retries
 from tests.simulation.scenario import Rules
 
 _RULED: Final[Mapping[Rules, tuple[tuple[str, ...], list[float], list[float]]]] = {
@@ -95,8 +94,8 @@ def notification_policy() -> NotificationPolicy:
 def made_once() -> Iterator[None]:
     """What every start of a process would make or read again is made by the first."""
     with (
-        mock.patch.multiple("services.runtime.metrics", Counter=_metric(Counter), Gauge=_metric(Gauge)),
-        mock.patch("services.runtime.metrics.Histogram", _metric(Histogram)),
+        mock.patch.multiple("services.runtime.metrics", Counter=_Unseen, Gauge=_Unseen, Histogram=_Unseen),
+        mock.patch("stamina.retry_context", Retries),
         mock.patch.object(Templates, "load", _templates),
         mock.patch.object(SlaPolicy, "model_validate_json", _sla_version),
         mock.patch("services.sla_monitor.app.Policies", _policies),
@@ -109,19 +108,23 @@ def made_once() -> Iterator[None]:
         yield
 
 
-_METRICS: Final[dict[str, Any]] = {}
+class _Unseen:
+    """A metric, which nobody scrapes in a simulation."""
 
+    def __init__(self, *_arguments: Any, **_options: Any) -> None:
+        """Whatever it is called."""
 
-def _metric(kind: Any) -> Callable[..., Any]:
-    """Makes each metric once: nobody scrapes a simulation."""
+    def labels(self, *_values: Any, **_named: Any) -> "_Unseen":
+        """Any of them."""
+        return self
 
-    def made(name: str, *arguments: Any, registry: CollectorRegistry, **options: Any) -> Any:
-        del registry
-        if name not in _METRICS:
-            _METRICS[name] = kind(name, *arguments, registry=None, **options)
-        return _METRICS[name]
+    def set(self, _value: float) -> None:
+        """Forget it."""
 
-    return made
+    inc = dec = observe = lambda self, _amount=1.0: None
+
+    def clear(self) -> None:
+        """There is nothing."""
 
 
 _packaged = functools.cache(packaged)

@@ -84,33 +84,37 @@ class Way:
             Exception: `refusal()`, when there is no answer; any of the effects may have happened or may happen yet.
         """
         mishap = self.next_mishap() or mishap
-        answer: asyncio.Future[None] = self.loop.create_future()
-
-        def arrive() -> None:
-            if self.away:
-                self.loop.later(self.patience_s, resolve, answer, refusal())
-                return
-            try:
-                for effect in effects:
-                    effect()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
-                resolve(answer, error)
-            else:
-                resolve(answer, None)
-
+        answer = self.loop.create_future()
         if mishap is None:
-            self.loop.later(self.latency(), arrive)
+            self.loop.later(self.latency(), self._arrive, effects, refusal, answer)
         elif mishap is Mishap.SLOW:
-            self.loop.later(self.chance.uniform(0.2, self.patience_s * 0.8), arrive)
+            self.loop.later(self.chance.uniform(0.2, self.patience_s * 0.8), self._arrive, effects, refusal, answer)
         else:
             self.loop.later(self.patience_s, resolve, answer, refusal())
             self._happen_unseen(mishap, effects)
         await answer
 
+    def _arrive(
+        self,
+        effects: Sequence[Callable[[], Any]],
+        refusal: Callable[[], Exception],
+        answer: "asyncio.Future[None]",
+    ) -> None:
+        if self.loop.now < self.away_until:
+            self.loop.later(self.patience_s, resolve, answer, refusal())
+            return
+        try:
+            for effect in effects:
+                effect()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
+            resolve(answer, error)
+        else:
+            resolve(answer, None)
+
     def next_mishap(self) -> Mishap | None:
         """What becomes of the request that begins now."""
         self.requests += 1
-        return self.mishaps.pop(self.requests, None)
+        return self.mishaps.pop(self.requests, None) if self.mishaps else None
 
     def _happen_quietly(self, effects: Sequence[Callable[[], Any]]) -> None:
         if self.away:

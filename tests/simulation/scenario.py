@@ -157,11 +157,11 @@ def scenario(seed: int) -> Scenario:
 def _all_asked(chance: random.Random, tickets: int) -> Iterator[Asked]:
     """What people do: here and there, or much with one ticket at about one time."""
     if chance.random() < 0.6:
-        for _ in range(chance.randint(0, 8)):
+        for _ in range(chance.randint(0, 6)):
             yield from _asked(chance, chance.randrange(tickets), chance.uniform(0.0, 7.0))
         return
     ticket, at_s = chance.randrange(min(tickets, 2)), chance.choice((0.0, 0.0, chance.uniform(0.0, 5.0)))
-    for _ in range(chance.randint(2, 6)):
+    for _ in range(chance.randint(2, 5)):
         at_s += chance.expovariate(1 / 0.6)
         yield from _asked(chance, ticket, at_s)
 
@@ -177,7 +177,7 @@ def _complaints(chance: random.Random) -> Iterator[Sent]:
     made: list[Sent] = []
     # Now and then all at once, so that one batch waits while another is handled.
     begin_s, end_s = (3.0, 3.2) if chance.random() < 0.25 else (0.0, SAFETY_S * 0.6)
-    for number in range(chance.randint(2, 5)):
+    for number in range(chance.choice((2, 2, 3, 3, 4))):
         at_s = chance.uniform(begin_s, end_s)
         kind = chance.random()
         if made and kind < 0.03:

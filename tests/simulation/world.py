@@ -66,10 +66,10 @@ from tests.simulation.scenario import HITS, POISON, SAFETY_S, Asked, Fault, Scen
 
 LIVENESS_S: Final = 150.0
 """After everything has healed, whatever was accepted comes to its end within so long."""
-TIMING: Final = Timing(window_s=60.0, tick_s=1.0, swept_after_s=1.5, lease_s=3.0, followed_s=6.0, gather_s=0.05)
+TIMING: Final = Timing(window_s=60.0, tick_s=1.5, swept_after_s=1.5, lease_s=3.0, followed_s=6.0, gather_s=0.05)
 """Coarser than in production, because every look at the database costs a simulation its time."""
-LATE_S_MAX: Final = 5.0
-"""What `TIMING` allows for: a lease of 3 s or a sweep after 1.5 s, a tick of 1 s, and what the database takes."""
+LATE_S_MAX: Final = 5.5
+"""What `TIMING` allows for: a lease of 3 s or a sweep after 1.5 s, a tick of 1.5 s, and what the database takes."""
 TAKEN_OVER_S: Final = 10.0
 """So long after an owner's death the next one has read what came meanwhile: a session, a heartbeat, a beginning."""
 ABLE_AFTER_S: Final = 12.0
@@ -256,7 +256,7 @@ class World:
                 return self._intake(place, around, registry)
             case "router":
                 return router_app.parts(
-                    settings(RouterSettings, partitions, router_linger_s=0.0, directory_poll_s=5.0, offer_s=4.0),
+                    settings(RouterSettings, partitions, router_linger_s=0.0, directory_poll_s=5.0, offer_s=6.0),
                     around,
                     keyring=keyring(),
                     readiness=readiness,

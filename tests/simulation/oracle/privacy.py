@@ -14,13 +14,14 @@ def check(reading: Reading) -> Iterator[Violation]:
     if not wanted:
         return
     places = list(_places(reading))
-    everything = "\n".join(text for _, text in places)
+    everything = b"\n".join([held for _, held in places])
     for text in wanted:
-        if text in everything:
-            yield from (Violation(7, place, f"holds {text!r} in the clear") for place, held in places if text in held)
+        sought = text.encode()
+        if sought in everything:
+            yield from (Violation(7, place, f"holds {text!r} in the clear") for place, held in places if sought in held)
 
 
-def _places(reading: Reading) -> Iterator[tuple[str, str]]:
+def _places(reading: Reading) -> Iterator[tuple[str, bytes]]:
     """All that is kept, place by place; JSON in it is read, for it may write letters as numbers."""
     for topic, records in reading.topics.items():
         for record in records:
@@ -30,11 +31,11 @@ def _places(reading: Reading) -> Iterator[tuple[str, str]]:
             value = record.value or b""
             if b"\\u" in value and record.payload:
                 value = orjson.dumps(record.payload)
-            whole = b"\n".join((value, record.key or b"", *(header for _, header in record.headers)))
-            yield f"{topic}/{record.partition}/{record.offset}", whole.decode("utf-8", "replace")
+            whole = b"\n".join([value, record.key or b"", *[header for _, header in record.headers]])
+            yield f"{topic}/{record.partition}/{record.offset}", whole
     for collection, documents in reading.history.documents.items():
-        yield collection, orjson.dumps(documents, default=repr).decode()
-    yield "logs", "\n".join(reading.history.logs)
+        yield collection, orjson.dumps(documents, default=repr)
+    yield "logs", "\n".join(reading.history.logs).encode()
 
 
 def _is_garbage(reading: Reading, named: dict[str, str]) -> bool:
