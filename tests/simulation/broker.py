@@ -320,7 +320,7 @@ class Application:
                 nexts, log, chance = self._ledger.next_offsets(), self._broker.log, self._broker.way.chance
                 ready = [place for place in places if place in nexts and log.end(place) > nexts[place]]
                 if len(ready) > 1:
-                    answering = len(ready) if chance.random() < 0.5 else chance.randrange(1, len(ready))
+                    answering = len(ready) if chance.random() < 0.4 else chance.randrange(1, len(ready))
                     ready = chance.sample(ready, answering)
                 for place in ready:
                     found += log.records[place][nexts[place] : nexts[place] + POLL_MAX]

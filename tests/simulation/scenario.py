@@ -301,11 +301,16 @@ def _orphaned(chance: random.Random, made: Scenario) -> tuple[Scenario, list[Fau
     if not firsts:
         return made, []
     first = min(firsts, key=lambda one: one.at_s)
-    second = Sent(first.at_s + chance.choice((0.3, 1.0, 4.0)), "orphan", _elsewhere(chance, first))
+    # Twice, since a key may be the same router's: once by the person, once by another parcel that is named before.
+    named = {"waybills": [f"SF{chance.randrange(10**12):012d}", *first.body["waybills"]]}
+    others = [
+        Sent(first.at_s + chance.choice((0.3, 1.0, 4.0)), f"orphan-{number}", body)
+        for number, body in enumerate((_elsewhere(chance, first), _again(chance, first) | named))
+    ]
     step = chance.choice(("complaints.insert_many", "contacts.insert_many", "numbers.find_one_and_update"))
     what, for_s = chance.choice((("kill", 9.0), ("kill", 9.0), ("freeze", 12.0)))
     fault = Fault(first.at_s, what, "router", for_s=for_s, step=step)
-    return replace(made, sent=[*made.sent, second], partitions=2), [fault]
+    return replace(made, sent=[*made.sent, *others], partitions=2), [fault]
 
 
 def _outage(chance: random.Random, made: Scenario) -> Iterator[Fault]:
