@@ -68,20 +68,30 @@ class Aim:
     hit: Callable[[Process], None]
 
 
+@dataclass(slots=True)
+class Expected:
+    """What is to become of an operation of a service."""
+
+    step: str
+    number: int
+    """How many like it come before."""
+    mishap: Mishap
+
+
 class Aims:
     """At what the processes of a service are to be hit, and what is to become of their operations: each once."""
 
     def __init__(self) -> None:
         self.hits: list[Aim] = []
-        self.mishaps: list[tuple[str, list[int], Mishap]] = []
+        self.mishaps: list[Expected] = []
 
     def add(self, aim: Aim) -> None:
         """One more."""
         self.hits.append(aim)
 
-    def expect(self, step: str, mishap: Mishap, *, after: int) -> None:
-        """Let it happen to the operation that comes after so many like it."""
-        self.mishaps.append((step, [after], mishap))
+    def expect(self, expected: Expected) -> None:
+        """One more."""
+        self.mishaps.append(expected)
 
     def clear(self) -> None:
         """No more."""
@@ -91,12 +101,12 @@ class Aims:
     def mishap(self, step: str) -> Mishap | None:
         """What becomes of the operation that begins now."""
         met: Mishap | None = None
-        for expected in [expected for expected in self.mishaps if expected[0] == step]:
-            _, left, mishap = expected
-            if left[0] == 0 and met is None:
+        for expected in [expected for expected in self.mishaps if expected.step == step]:
+            if expected.number > 0:
+                expected.number -= 1
+            elif met is None:
                 self.mishaps.remove(expected)
-                met = mishap
-            left[0] -= left[0] > 0
+                met = expected.mishap
         return met
 
     async def reached(self, step: str) -> None:

@@ -168,7 +168,8 @@ class Gateway:
         except ConnectionError:
             # What the provider thinks of them is known only over there.
             return [Unsure()] * len(envelopes)
-        await self._aims.reached(f"{self.channel}.send")
+        if self._aims.hits:
+            await self._aims.reached(f"{self.channel}.send")
         return list(outcomes)
 
     async def lookup(self, notification_id: UUID) -> Taken | NotTaken:

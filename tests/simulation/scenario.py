@@ -151,6 +151,7 @@ def scenario(seed: int) -> Scenario:
             made, more = _orphaned(chance, made)
             faults += more
         made.faults.extend(sorted(faults, key=lambda fault: fault.at_s))
+        made.asked.extend(_asked_unwatched(random.Random(f"unwatched {seed}"), made))
     return made
 
 
@@ -323,6 +324,13 @@ def _outage(chance: random.Random, made: Scenario) -> Iterator[Fault]:
     for place in made.places:
         if _service(place) == service:
             yield Fault(at_s, "kill", place, number=1, for_s=for_s)
+
+
+def _asked_unwatched(chance: random.Random, made: Scenario) -> Iterator[Asked]:
+    """While no SLA monitor runs, what was due is made void."""
+    if any(f.for_s and not f.step and f.at_s < SAFETY_S and f.where == "sla_monitor-1" for f in made.faults):
+        for ticket in range(2):
+            yield Asked(ticket, chance.uniform(1.0, 6.0), {"name": "resolve", "outcome": "settled"})
 
 
 def _late(chance: random.Random) -> Fault:

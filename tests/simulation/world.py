@@ -46,7 +46,7 @@ from services.runtime.worker import Part, Watched
 from services.sla_monitor import app as sla_app
 from services.sla_monitor.settings import SlaMonitorSettings
 from tests.simulation import broker as simulated
-from tests.simulation.aims import Aim, Aims, Carrier
+from tests.simulation.aims import Aim, Aims, Carrier, Expected
 from tests.simulation.broker import Broker
 from tests.simulation.database import SimulatedDatabase, Store
 from tests.simulation.history import Answer, History, Recorded
@@ -398,7 +398,7 @@ class World:
             self.poison.add((record.topic, record.partition, record.offset))
         elif what in list(Mishap):
             if fault.step:
-                self.aims[where].expect(fault.step, Mishap(what), after=fault.number)
+                self.aims[where].expect(Expected(fault.step, fault.number, Mishap(what)))
             else:
                 self.ways[where].expect(Mishap(what), after=fault.number)
         else:
