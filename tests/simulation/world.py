@@ -239,7 +239,8 @@ class World:
                 error = done.pop().result()
                 self.crashes.append(f"{process.name}: {error!r}")
         except Exception:  # noqa: BLE001 - a process that ends by a fault of ours is what the judge is to see
-            if not process.dead:  # What is thrown away with the dead runs its last lines, and goes nowhere.
+            # What is thrown away with the dead, or with the world, runs its last lines and goes nowhere.
+            if not process.dead and self.loop.is_running():
                 self.crashes.append(f"{process.name}: {traceback.format_exc()}")
         process.kill()
 
