@@ -195,6 +195,8 @@ class ComplaintHandler:
         """Decide complaints, in their order. What it gives is appended, and neither published nor shown yet."""
         settled = Settled(refusals=reading.refusals)
         cases = await self._not_opened_before(settled, reading.cases)
+        # Who decided those may have died before all that they name was laid, or it was somebody else who met them.
+        await self._lay_rest([case for case in cases if case.decided])
         await self._decide([case for case in cases if not case.decided])
         await together(
             self.contacts.keep(_contacts(case for case in cases if case.fate.role == "followed_up")),
@@ -266,9 +268,13 @@ class ComplaintHandler:
         holds = await self.fates.decide([case.fate for case in followers])
         for case in followers:
             case.fate = holds[case.complaint.complaint_id]
-        # Whatever else a follow-up names, e.g. another parcel, leads to the same ticket from now on.
-        more = {c.id: case.held(c) for case in cases if case.fate.role == "followed_up" for c in case.claims}
-        await self.claims.lay(list(more.values()))
+        await self._lay_rest(cases)
+
+    async def _lay_rest(self, cases: Iterable[_Case]) -> None:
+        """Let whatever else the decided name, e.g. another parcel, lead to their tickets from now on."""
+        rest = {claim.id: case.held(claim) for case in cases for claim in case.claims[case.laid :]}
+        if rest:
+            await self.claims.lay(list(rest.values()))
 
     async def _lay_claims(self, cases: list[_Case]) -> None:
         """Lay each case's claims in order, until all are laid or one is found held by a ticket that is open."""

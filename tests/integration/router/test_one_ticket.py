@@ -19,6 +19,7 @@ from schemas.events import (
 )
 from schemas.ids import contact_ref, ticket_id
 from schemas.message import Message
+from services.router.claims import claims_of
 from services.router.handlers import Router
 from tests.integration.router.scene import AT, Crash, Dying, Fuse, Scene, received
 
@@ -337,6 +338,28 @@ async def test_nobody_waits_for_a_dead_router(scene: Scene) -> None:
         second.complaint_id: ("opened", ticket_id(second.complaint_id)),
         first.complaint_id: ("followed_up", ticket_id(second.complaint_id)),
     }
+
+
+async def test_what_the_dead_and_their_heirs_name_leads_to_the_ticket_too(
+    scene: Scene, mongo: Database[dict[str, Any]]
+) -> None:
+    """Also what a router that died had not laid yet, and what the next one had not when it met that."""
+    named, added = ("YT1", "YT2"), tuple(f"YT{n}" for n in range(3, 9))
+    first = scene.complaint("A.", phone=None, waybills=named)
+    half_dead, survivor = await scene.router(), await scene.router()
+    object.__setattr__(half_dead.complaints, "claims", Dying(half_dead.complaints.claims, Fuse(1, before=True)))
+    with pytest.raises(Crash):
+        await half_dead.handle(received([first]))
+    (laid,) = mongo["claims"].find()
+    (shared,) = (w for w in named if laid["_id"] == claims_of(first, Category.OTHER, (w,))[0].id)
+    second = scene.complaint("B.", phone=None, waybills=(shared, *added))
+    await survivor.handle(received([second]))
+    await survivor.handle(received([first]))
+    for n, waybill in enumerate((*named, *added)):
+        await survivor.handle(received([scene.complaint(f"C{n}.", phone=None, waybills=(waybill,))]))
+        await scene.deliver(survivor)
+    assert scene.fates().pop(second.complaint_id)[0] == "opened"
+    assert {ticket for _, ticket in scene.fates().values()} == {ticket_id(second.complaint_id)}
 
 
 async def test_a_follow_up_that_comes_too_early_is_parked(scene: Scene, mongo: Database[dict[str, Any]]) -> None:
