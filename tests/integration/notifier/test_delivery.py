@@ -154,7 +154,7 @@ async def test_at_night_only_the_confirmation_and_the_urgent_go(scene: Scene) ->
     held = await until(lambda: scene.db["notifications"].find_one({"_id": str(notes[calm.id]), "state": "waiting"}))
     assert held["wait"] == "morning"
     assert timedelta(hours=1) <= held["wake_at"] - now() <= timedelta(hours=3, minutes=11)
-    assert scene.db["deadlines"].find_one({"payload.notes": str(notes[calm.id])})
+    await until(lambda: scene.db["deadlines"].find_one({"payload.notes": str(notes[calm.id])}))
     assert await scene.received(out_id=str(notes[calm.id])) == []
 
 
