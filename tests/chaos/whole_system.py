@@ -25,7 +25,7 @@ from services.cli.verify import until_settled
 from tests.chaos.surroundings import Clocks, Connections, Disks
 
 TEXTS = yaml.safe_load((Path(__file__).parents[2] / "services" / "cli" / "demo_texts.yaml").read_text())
-READY_S_MAX = 120.0
+READY_S_MAX = 300.0
 SNAPSHOT_S_MAX = 120.0
 POSTS_MAX = 50
 """Under way at a time: a client that posts ever more while nothing answers spends its time on its own queue."""
