@@ -12,7 +12,7 @@ from services.cli.topic_reading import read_to_end
 from services.runtime.settings import RuntimeSettings
 from tests.chaos.whole_system import feed, settle, whole_system
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 PHONE, EMAIL, NAME, PLACE = "13677665544", "lin.secret@example.com", "林若秘", "梧桐路九十八弄七号"
 MARKS = [PHONE, EMAIL, NAME, PLACE, "lin.secret", "77665544"]

@@ -31,7 +31,7 @@ SEED = 20261122
 PARTITIONS = 4
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_routers_killed_again_and_again_lose_and_double_nothing(
     own_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
