@@ -222,6 +222,13 @@ class Deadlines:
         self._metrics.window.set(len(self._window))
         self._metrics.shards_open.set(len(own.keys() & alive))
 
+    def is_following(self) -> bool:
+        """Whether this worker has followed its shards of late.
+
+        One that stood still has not, and looks again how much there is to read before it believes that it has read all.
+        """
+        return self._is_following(self._clock.time())
+
     def _is_following(self, now: Seconds) -> bool:
         """Whether shards that were open of late still are."""
         return now - self._followed_at <= self._timing.followed_s

@@ -141,7 +141,7 @@ def parts(
         deadlines=deadlines,
         policies=lambda: foundation.policies,
         publish=producer.publish_records,
-        caught_up=lambda partition: consumption.ownership.caught_up(partition),  # noqa: PLW0108 - it is made below
+        caught_up=lambda partition: deadlines.is_following() and consumption.ownership.caught_up(partition),
         now=partial(utc_of, around.clock),
         counting=Counter(metrics),
     )
