@@ -178,7 +178,7 @@ class Deadlines:
                 await self._clock.sync()
                 now = self._clock.time()
                 await self._store.live(self._worker, now=now)
-                if self._is_following(now) and now - self._followed_at >= self._timing.followed_s / 6:
+                if self.is_following(now) and now - self._followed_at >= self._timing.followed_s / 6:
                     await self._follow(now)
             await self._clock.wait(None, self._timing.lease_s / 3)
 
@@ -207,14 +207,14 @@ class Deadlines:
         if generation != self._generation:
             await self._store.set_shards(sorted(own.keys() - alive), state=ShardState.CLOSED, now=now)
             self._generation = generation
-        if self._followed_at and not self._is_following(now) and own.keys() - alive:
+        if self._followed_at and not self.is_following(now) and own.keys() - alive:
             # Others have gone on writing while the database was away, and who was alive all the time has not read it.
             await self._owner.look_again()
         opening = sorted(name for name, p in own.items() if name not in alive and self._owner.caught_up(p))
         await self._store.set_shards(opening, state=ShardState.OPEN, now=now)
         alive.update(opening)
         self._alive = alive
-        if not self._is_following(now):
+        if not self.is_following(now):
             await self._follow(now)
         if own:  # While the group rebalances, what is in memory is as good as ever.
             await self._read(sorted(own.keys() & alive), now)
@@ -222,15 +222,11 @@ class Deadlines:
         self._metrics.window.set(len(self._window))
         self._metrics.shards_open.set(len(own.keys() & alive))
 
-    def is_following(self) -> bool:
-        """Whether this worker has followed its shards of late.
+    def is_following(self, now: Seconds) -> bool:
+        """Whether this worker has followed its shards of late, and those that were open still are.
 
         One that stood still has not, and looks again how much there is to read before it believes that it has read all.
         """
-        return self._is_following(self._clock.time())
-
-    def _is_following(self, now: Seconds) -> bool:
-        """Whether shards that were open of late still are."""
         return now - self._followed_at <= self._timing.followed_s
 
     async def _read(self, shards: list[str], now: Seconds) -> None:
@@ -315,7 +311,7 @@ class Deadlines:
         async def claim() -> list[Due]:
             now = self._clock.time()
             # After a long outage an unread event may have made them void; they are read anew when their shard is open.
-            if not self._is_following(now):
+            if not self.is_following(now):
                 return []
             return await self._store.claim(ids, now=now, living=self._living, token=token)
 

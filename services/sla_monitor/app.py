@@ -141,7 +141,9 @@ def parts(
         deadlines=deadlines,
         policies=lambda: foundation.policies,
         publish=producer.publish_records,
-        caught_up=lambda partition: deadlines.is_following() and consumption.ownership.caught_up(partition),
+        caught_up=lambda partition: (
+            deadlines.is_following(around.clock.time()) and consumption.ownership.caught_up(partition)
+        ),
         now=partial(utc_of, around.clock),
         counting=Counter(metrics),
     )

@@ -21,6 +21,7 @@ from deploy.local.part import PartUnavailableError
 from deploy.local.run_file import read_run
 from deploy.local.supervision import Supervisor
 from services.cli.audit import Difference, Snapshot
+from services.cli.bench import chain
 from services.cli.verify import until_settled
 from tests.chaos.surroundings import Clocks, Connections, Disks
 
@@ -138,13 +139,8 @@ def complaints(count: int, *, seed: int) -> list[dict[str, Any]]:
 def invented(n: int, *, seed: int, rng: random.Random) -> dict[str, Any]:
     """A complaint with a waybill and a phone of its own."""
     text, waybill = rng.choice(TEXTS), f"SF{seed % 10_000:04d}{n:09d}"
-    return {
-        "key": f"k{seed}-{n}",
-        "channel": "web",
-        "complainant": {"phone": f"+86136{seed % 1000:03d}{n:05d}"},
-        "waybills": [waybill],
-        "description": text["text"].format(waybill=waybill),
-    }
+    phone = f"+86136{seed % 1000:03d}{n:05d}"
+    return {"key": f"k{seed}-{n}", **chain.complaint(text["text"], waybill=waybill, phone=phone)}
 
 
 async def post(system: System, client: httpx.AsyncClient, complaint: dict[str, Any], *, at: int = 0) -> httpx.Response:

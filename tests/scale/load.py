@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import orjson
 
+from services.cli.bench import chain
 from services.cli.bench.chain import TEXTS, Complaint
 
 IN_FLIGHT_MAX = 2_000
@@ -54,14 +55,8 @@ def complaints(**fields: Any) -> Iterator[Complaint]:
     """Without end, each of another person about another parcel, and none of them ever made before."""
     run = uuid4().int % 10**6
     for n in itertools.count():
-        waybill = f"SC{run:06d}{n:07d}"
-        yield {
-            "channel": "web",
-            "complainant": {"phone": f"+86137{(run * 131 + n) % 10**8:08d}"},
-            "waybills": [waybill],
-            "description": TEXTS[n % len(TEXTS)].format(waybill=waybill),
-            **fields,
-        }
+        waybill, phone = f"SC{run:06d}{n:07d}", f"+86137{(run * 131 + n) % 10**8:08d}"
+        yield chain.complaint(TEXTS[n % len(TEXTS)], waybill=waybill, phone=phone) | fields
 
 
 class Client:

@@ -109,14 +109,17 @@ async def load(where: dict[str, Any], made: Iterable[Complaint], *, per_s: float
 
 def complaints(numbers: Iterable[int]) -> Iterator[Complaint]:
     """One of each number: its person, parcel and text."""
-    for n in numbers:
-        waybill = f"SF{n:013d}"
-        yield {
-            "channel": "web",
-            "complainant": {"phone": f"+86135{n:08d}"},
-            "waybills": [waybill],
-            "description": TEXTS[n % len(TEXTS)].format(waybill=waybill),
-        }
+    return (complaint(TEXTS[n % len(TEXTS)], waybill=f"SF{n:013d}", phone=f"+86135{n:08d}") for n in numbers)
+
+
+def complaint(text: str, *, waybill: str, phone: str) -> Complaint:
+    """One from the web; the text names the parcel where it says `{waybill}`."""
+    return {
+        "channel": "web",
+        "complainant": {"phone": phone},
+        "waybills": [waybill],
+        "description": text.format(waybill=waybill),
+    }
 
 
 async def until_sent(where: dict[str, Any], count: int) -> None:
