@@ -363,6 +363,9 @@ class Application(faust.App):
             store="memory://",
         )
 
+    def _create_directories(self) -> None:
+        """None is needed: nothing is kept in tables."""
+
     def on_init_dependencies(self) -> Any:
         """Faust's parts, but for the monitor among the sensors, which would be called for every record."""
         parts = super().on_init_dependencies()

@@ -214,19 +214,23 @@ def _elsewhere(chance: random.Random, earlier: Sent) -> dict[str, Any]:
 def _body(chance: random.Random, number: int) -> dict[str, Any]:
     waybill = f"SF{chance.randrange(10**12):012d}"
     language, text = chance.choice(_TEXTS)
+    return {
+        "channel": chance.choice(_CHANNELS),
+        "language": language,
+        "complainant": _complainant(chance, number),
+        "waybills": [waybill],
+        "description": text.format(waybill=waybill),
+    }
+
+
+def _complainant(chance: random.Random, number: int) -> dict[str, str]:
     complainant: dict[str, str] = {}
     reach = chance.random()
     if reach < 0.9:
         complainant["phone"] = f"+86138{chance.randrange(10**8):08d}"
     if reach > 0.6:
         complainant["email"] = f"customer.{number}.{chance.randrange(10**6)}@example.org"
-    return {
-        "channel": chance.choice(_CHANNELS),
-        "language": language,
-        "complainant": complainant,
-        "waybills": [waybill],
-        "description": text.format(waybill=waybill),
-    }
+    return complainant
 
 
 def _aimed(chance: random.Random, made: Scenario) -> Iterator[Fault]:
@@ -302,11 +306,14 @@ def _orphaned(chance: random.Random, made: Scenario) -> tuple[Scenario, list[Fau
     if not firsts:
         return made, []
     first = min(firsts, key=lambda one: one.at_s)
-    # Twice, since a key may be the same router's: once by the person, once by another parcel that is named before.
+    # Twice, since a key may be the same router's: by the person, and by another or by a parcel that is named before.
     named = {"waybills": [f"SF{chance.randrange(10**12):012d}", *first.body["waybills"]]}
+    another = _elsewhere(chance, first) | {"complainant": _complainant(chance, len(made.sent))}
     others = [
         Sent(first.at_s + chance.choice((0.3, 1.0, 4.0)), f"orphan-{number}", body)
-        for number, body in enumerate((_elsewhere(chance, first), _again(chance, first) | named))
+        for number, body in enumerate(
+            (_elsewhere(chance, first), chance.choice((_again(chance, first) | named, another)))
+        )
     ]
     step = chance.choice(("complaints.insert_many", "contacts.insert_many", "numbers.find_one_and_update"))
     what, for_s = chance.choice((("kill", 9.0), ("kill", 9.0), ("freeze", 12.0)))
