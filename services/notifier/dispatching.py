@@ -105,12 +105,13 @@ class Dispatcher:
         if unwritten:
             await self._save(unwritten)
             await self.receipts.match_parked(unwritten)
-        await self._teller.follow([*leave, *unwritten], told={})
-        # Who marked a message may have died before it looked for the receipts that had come already.
+        # Who marked a message may have died before it looked for the receipts that had come already, or told anything.
         silent = [n for n in take if n.state is State.SENT]
         if silent and await self.receipts.match_parked(silent):
-            still = await self._means.store.load([n.id for n in silent], due_by=now)
-            take = [n for n in take if n.state is not State.SENT] + list(still.values())
+            take = [n for n in take if n.state is not State.SENT]
+            for note in (await self._means.store.load([n.id for n in silent])).values():
+                (take if note.wake_at is not None and note.wake_at <= now else leave).append(note)
+        await self._teller.follow([*leave, *unwritten], told={})
         if take:
             await self._claim_and_send(take, were_told=were_told)
 

@@ -207,8 +207,9 @@ class Deadlines:
         if generation != self._generation:
             await self._store.set_shards(sorted(own.keys() - alive), state=ShardState.CLOSED, now=now)
             self._generation = generation
-        if self._followed_at and not self.is_following(now) and own.keys() - alive:
-            # Others have gone on writing while the database was away, and who was alive all the time has not read it.
+        if not self.is_following(now):
+            # Others have gone on writing while the database was away, or while this worker stood still, perhaps right
+            # behind its assignment: it has not read that, also where another has kept its shards open meanwhile.
             await self._owner.look_again()
         opening = sorted(name for name, p in own.items() if name not in alive and self._owner.caught_up(p))
         await self._store.set_shards(opening, state=ShardState.OPEN, now=now)

@@ -201,6 +201,19 @@ async def test_a_kept_receipt_counts_when_its_worker_died_before_it_looked(world
     assert await world.store.parked(["sms-0"]) == []
 
 
+async def test_what_a_dead_worker_marked_is_told_with_its_kept_receipt(world: World) -> None:
+    """It died before it told anything: who meets the notice again after the time limit tells all of it."""
+    world.publisher.broken = True
+    with pytest.raises(ConnectionError):
+        await world.worker().take_in([(notice(), None)])
+    world.publisher.broken = False
+    await world.store.park([Receipt("sms-0", arrived=True)], world.now)
+    world.now += timedelta(seconds=301)
+    await world.worker().take_in([(notice(), None)])
+    assert len(world.sms.sent) == 1
+    assert set(world.publisher.story) == {"requested", "sent", "delivered"}
+
+
 async def test_a_receipt_that_cannot_be_stored_is_not_acknowledged(world: World) -> None:
     """The gateway hears of the error and lets the provider send it again."""
     worker = world.worker()

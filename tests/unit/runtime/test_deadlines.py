@@ -124,6 +124,21 @@ async def test_armed_before_the_start_fires(
     assert not store.kept
 
 
+async def test_looks_again_before_it_follows_for_the_first_time(
+    start: Start, clock: VirtualClock, journal: Journal, store: MemoryDeadlineStore
+) -> None:
+    """It may have stood still right behind its assignment: what others wrote meanwhile is read before it fires."""
+    await store.put([deadline("void", -1)])
+    share = Share(1)
+    share.unread = {1}
+    start(share)
+    await clock.advance(5)
+    assert journal.fired == []
+    share.behind.clear()
+    await clock.advance(1)
+    assert journal.ids == ["void"]
+
+
 async def test_moving_to_later_and_to_earlier(start: Start, clock: VirtualClock, journal: Journal) -> None:
     """Only the last due time counts."""
     deadlines = start(Share(1))
