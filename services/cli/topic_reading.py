@@ -79,6 +79,20 @@ async def follow(settings: RuntimeSettings, topics: Sequence[str]) -> AsyncItera
         await consumer.stop()
 
 
+async def lag(settings: RuntimeSettings, groups: Sequence[str]) -> int:
+    """Records that these consumer groups have read in part and not yet committed, all partitions together."""
+    admin, consumer = AIOKafkaAdminClient(**connection(settings)), AIOKafkaConsumer(**connection(settings))
+    await admin.start()
+    try:
+        await consumer.start()
+        committed = [await admin.list_consumer_group_offsets(group) for group in groups]
+        ends = await consumer.end_offsets({place for offsets in committed for place in offsets})
+        return sum(ends[place] - max(0, found.offset) for offsets in committed for place, found in offsets.items())
+    finally:
+        await consumer.stop()
+        await admin.close()
+
+
 async def _partitions(settings: RuntimeSettings, topics: Sequence[str]) -> list[TopicPartition]:
     admin = AIOKafkaAdminClient(**connection(settings))
     await admin.start()

@@ -35,7 +35,8 @@ def page(measured: Mapping[str, Mapping[str, Any]]) -> str:
 def rate(f: Figures) -> list[str]:
     """What holds."""
     return _prose(f"""The whole chain, from HTTP to the confirmation handed to the SMS gateway, holds
-        **{_n(f["held_per_s"])}** complaints/s: a flood of {f["seconds"]} s, counted until its last confirmation.""")
+        **{_n(f["held_per_s"])}** complaints/s: a flood of {f["seconds"]} s, counted until its last confirmation
+        is sent and no message waits anywhere.""")
 
 
 def overload(f: Figures) -> list[str]:

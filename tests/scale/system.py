@@ -135,8 +135,8 @@ async def sampling(read: Callable[[], Awaitable[dict[str, float]]], *, every_s: 
 
 
 async def held_per_s(system: System, *, seconds: int) -> float:
-    """Complaints a second that the whole chain holds, from the first complaint to the last confirmation sent."""
+    """Complaints a second that the whole chain holds, until the last confirmation is sent and nothing waits."""
     began = time.monotonic()
     fed = await chain.load(system.where, chain.complaints(range(FLOOD_PER_S * seconds)), per_s=FLOOD_PER_S)
-    await chain.until_sent(system.where, fed)
+    await chain.until_done(system.where, fed)
     return fed / (time.monotonic() - began)
