@@ -8,7 +8,8 @@ Whatever is cut off leaves a claimed record with a lease; whoever meets it after
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -93,17 +94,21 @@ class Dispatcher:
         take: list[Notification] = []
         unwritten: list[Notification] = []
         for stored in notes:
+            if stored.id in self._in_hand:
+                leave.append(stored)  # It is being written just now.
+                continue
             known = self._unsaved.pop(stored.id, None)
             if known is not None and known.version == stored.version:
                 unwritten.append(known)  # What we did and could not write then is written now.
-            elif stored.id in self._in_hand or stored.state in FINAL or stored.wake_at is None:
+            elif stored.state in FINAL or stored.wake_at is None:
                 leave.append(stored)
             elif self._was_cut_off(stored) or stored.wake_at <= now:
                 take.append(stored)
             else:
                 leave.append(stored)
         if unwritten:
-            await self._save(unwritten)
+            with self._holding(unwritten):
+                await self._save(unwritten)
             await self.receipts.match_parked(unwritten)
         # Who marked a message may have died before it looked for the receipts that had come already, or told anything.
         silent = [n for n in take if n.state is State.SENT]
@@ -145,10 +150,7 @@ class Dispatcher:
         Raises:
             Exception: of the first that failed by a fault of ours; it stays claimed, its neighbours are seen to.
         """
-        ids = [n.id for n in notes]
-        self._in_hand.update(ids)
-        self._means.metrics.pending.inc(len(ids))
-        try:
+        with self._holding(notes):
             self._sending += 1
             try:
                 faults = await self._sender.send(notes, knowledge)
@@ -158,12 +160,21 @@ class Dispatcher:
             with self.receipts.marking(acted):
                 await self._save(acted)
                 await self._teller.follow(acted, told=told)
-        finally:
-            self._in_hand.difference_update(ids)
-            self._means.metrics.pending.dec(len(ids))
         await self.receipts.match_parked(acted)
         for fault in faults.values():
             raise fault
+
+    @contextmanager
+    def _holding(self, notes: Sequence[Notification]) -> Iterator[None]:
+        """While nobody else here may send or write these."""
+        ids = [n.id for n in notes]
+        self._in_hand.update(ids)
+        self._means.metrics.pending.inc(len(ids))
+        try:
+            yield
+        finally:
+            self._in_hand.difference_update(ids)
+            self._means.metrics.pending.dec(len(ids))
 
     async def _save(self, notes: list[Notification]) -> None:
         """Write what became of them. Records that somebody took over are replaced by what is stored, in place."""

@@ -62,6 +62,9 @@ class Notifier:
         relevant = [r for r in batch if self._is_relevant(r.message)]
         known = await self._addressees.load({r.message.ce_subject for r in relevant})
         confirmed = {ticket for ticket, who in known.items() if who.is_confirmed(policy)}
+        # Of these a deadline was armed before they were remembered so. Another for every fact that comes would never
+        # end where the clock does not run at all and a message that is told again calls forth such facts.
+        awaited = {ticket: _awaiting(who, policy) for ticket, who in known.items()}
         notices: list[tuple[Notice, str | None]] = []
         refusals: list[Refusal] = []
         changed: dict[UUID, tuple[Addressee, str | None]] = {}
@@ -80,7 +83,8 @@ class Notifier:
         to_confirm = [(w, t) for w, t in changed.values() if w.is_confirmed(policy) and w.ticket_id not in confirmed]
         # First, because whatever else came in the same batch came after.
         notices[:0] = [(confirmation(who, policy), trace) for who, trace in to_confirm]
-        await self._await_promises([(w, t) for w, t in changed.values() if w.awaits_promise(policy) or w.owed])
+        begin = [(who, trace) for t, (who, trace) in changed.items() if _awaiting(who, policy) - awaited.get(t, set())]
+        await self._await_promises(begin)
         await self._dispatcher.take_in([(_as_it_stands(n, known[n.ticket_id]), trace) for n, trace in notices])
         await self._addressees.save([who for who, _ in changed.values()])
         return refusals
@@ -135,6 +139,11 @@ class Notifier:
             shard = shard_of(who.routing_key, self._partitions)
             by_shard[shard, "reopened" if who.owed else "tickets"][str(who.ticket_id)] = trace
         await self._alarm.arm([_promise_deadline(*key, due_at, tickets) for key, tickets in by_shard.items()])
+
+
+def _awaiting(who: Addressee, policy: NotificationPolicy) -> set[UUID | None]:
+    """Occasions that are to be told with the time of a clock that has not started."""
+    return {owed.occasion for owed in who.owed} | ({who.opened_id} if who.awaits_promise(policy) else set())
 
 
 def _promise_deadline(shard: str, what: str, due_at: datetime, tickets: Mapping[str, str | None]) -> Deadline:

@@ -262,9 +262,12 @@ def _apology(who: Addressee, fact: sla.SlaBreached, policy: NotificationPolicy) 
     if tier is None:
         return []
     told = who.apologised.setdefault(f"{fact.clock}:{fact.cycle}", [])
-    if fact.fact_id not in told:
-        told.append(fact.fact_id)
-        who.withdrawn.discard(told[0])
+    if fact.fact_id in told:
+        # What followed from it was told before it was remembered. Telling that again would not end where the delivery
+        # of this very apology is what showed the breach: each would call forth the other.
+        return []
+    told.append(fact.fact_id)
+    who.withdrawn.discard(told[0])
     return [
         _notice(
             who,

@@ -6,7 +6,7 @@ Times are whole milliseconds, as the database keeps them, rounded up when they a
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -67,6 +67,10 @@ class Shard:
     """When a living worker last looked after it."""
 
 
+Held = Callable[[str], bool]
+"""Whether what a token has claimed is being handled by it."""
+
+
 class DeadlineStore(Protocol):
     """What `Deadlines` needs of a store. Everything is in bulk; everything may be done again after an error."""
 
@@ -80,17 +84,17 @@ class DeadlineStore(Protocol):
         """(due, id) of a shard's deadlines due at or before `until`, earliest first. Some may be in hand already."""
 
     async def overdue(
-        self, shards: Sequence[str], *, due_before: Seconds, living: Collection[str], limit: int
+        self, shards: Sequence[str], *, due_before: Seconds, is_held: Held, limit: int
     ) -> list[tuple[Seconds, str]]:
-        """(due, id) of what was due before `due_before` and is in the hands of no living worker.
+        """(due, id) of what was due before `due_before` and is not held by the token that claimed it last.
 
         `limit` is for all shards together, and each has its part of it.
         """
 
-    async def claim(self, ids: Sequence[str], *, now: Seconds, living: Collection[str], token: str) -> list[Due]:
+    async def claim(self, ids: Sequence[str], *, now: Seconds, is_held: Held, token: str) -> list[Due]:
         """Those of `ids` that are due and that `token` has won. Asking again with the same token gives them again.
 
-        Won is what is armed, and what is in the hands of a worker that is not among the `living`.
+        Won is what is armed, and what the token that claimed it does not hold any more.
         """
 
     async def postpone(self, due: Due, *, until: Seconds, token: str) -> None:
@@ -177,7 +181,7 @@ class MongoDeadlineStore:
         return [(d["due_at"].timestamp(), d["_id"]) for d in await found.to_list(None)]
 
     async def overdue(
-        self, shards: Sequence[str], *, due_before: Seconds, living: Collection[str], limit: int
+        self, shards: Sequence[str], *, due_before: Seconds, is_held: Held, limit: int
     ) -> list[tuple[Seconds, str]]:
         """See `DeadlineStore`."""
         late: list[tuple[Seconds, str]] = []
@@ -188,7 +192,7 @@ class MongoDeadlineStore:
             late += [
                 (d["due_at"].timestamp(), d["_id"])
                 for d in await found.limit(max(limit // len(shards), 1)).to_list(None)
-                if d["state"] == _ARMED or worker_of(d["fired_by"]) not in living
+                if d["state"] == _ARMED or not is_held(d["fired_by"])
             ]
         return late
 
@@ -197,16 +201,16 @@ class MongoDeadlineStore:
         # every deadline of the shard: 24 branches took 0.3 s where 20,000 were armed and none was due.
         return self._deadlines.find({"shard": shard, "due_at": {"$lte": _date(until)}}, fields)
 
-    async def claim(self, ids: Sequence[str], *, now: Seconds, living: Collection[str], token: str) -> list[Due]:
+    async def claim(self, ids: Sequence[str], *, now: Seconds, is_held: Held, token: str) -> list[Due]:
         """See `DeadlineStore`."""
         named = {"$in": list(ids)}
         won = {"$set": {"state": _FIRED, "fired_by": token}, "$inc": {"attempts": 1}}
         # Never with `$or`, for which the server looks at every deadline there is.
         await self._deadlines.update_many({"_id": named, "state": _ARMED, "due_at": {"$lte": _date(now)}}, won)
         found = await self._deadlines.find({"_id": named}).to_list(None)
-        dead = {d["fired_by"] for d in found if d["state"] == _FIRED and worker_of(d["fired_by"]) not in living}
-        if dead := dead - {token}:
-            for holder in dead:
+        idle = {d["fired_by"] for d in found if d["state"] == _FIRED and not is_held(d["fired_by"])}
+        if idle := idle - {token}:
+            for holder in idle:
                 await self._deadlines.update_many({"_id": named, "state": _FIRED, "fired_by": holder}, won)
             found = await self._deadlines.find({"_id": named}).to_list(None)
         return [_due(d, claimed_at=_date(now)) for d in found if d.get("fired_by") == token]

@@ -21,7 +21,15 @@ from uuid import uuid4
 
 from aiokafka.errors import KafkaError
 
-from services.runtime.deadline_store import Deadline, DeadlineStore, Due, Seconds, ShardState, kept_seconds
+from services.runtime.deadline_store import (
+    Deadline,
+    DeadlineStore,
+    Due,
+    Seconds,
+    ShardState,
+    kept_seconds,
+    worker_of,
+)
 from services.runtime.deadline_window import Window
 from services.runtime.logging import get_logger
 from services.runtime.metrics import DeadlineMetrics
@@ -106,6 +114,7 @@ class Deadlines:
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(self._timing.batches_max)
         self._batches = itertools.count()
+        self._tokens: set[str] = set()
         self._swept: set[str] = set()
         self._sweep_at: Seconds = 0.0
         self._handling: set[asyncio.Task[None]] = set()
@@ -196,7 +205,7 @@ class Deadlines:
             await self._clock.wait(None, self._timing.tick_s)
 
     async def _tick(self, now: Seconds) -> None:
-        self._living = await self._store.living(since=now - self._timing.lease_s) | {self._worker}
+        self._living = await self._store.living(since=now - self._timing.lease_s)
         generation, partitions = self._owner.generation, self._owner.partitions
         if generation == 0:
             return  # Until it has been given a share once, nobody knows whether others are at work.
@@ -265,7 +274,7 @@ class Deadlines:
         found = await self._store.overdue(
             sorted(shards),
             due_before=late,
-            living=self._living,
+            is_held=self._is_held,
             limit=self._timing.sweep_max,
         )
         if len(found) >= self._timing.sweep_max // 2:
@@ -314,11 +323,23 @@ class Deadlines:
             # After a long outage an unread event may have made them void; they are read anew when their shard is open.
             if not self.is_following(now):
                 return []
-            return await self._store.claim(ids, now=now, living=self._living, token=token)
+            return await self._store.claim(ids, now=now, is_held=self._is_held, token=token)
 
-        due = await self._persist(claim)
-        if due:
-            await self._hand_out(due, token)
+        self._tokens.add(token)
+        try:
+            due = await self._persist(claim)
+            if due:
+                await self._hand_out(due, token)
+        finally:
+            self._tokens.discard(token)
+
+    def _is_held(self, token: str) -> bool:
+        """Whether somebody handles what it has claimed: a living worker; of this one it is known for each claim.
+
+        One that was given up unanswered, in an outage, may be carried out after it.
+        """
+        worker = worker_of(token)
+        return token in self._tokens if worker == self._worker else worker in self._living
 
     async def _hand_out(self, due: list[Due], token: str) -> None:
         """Have them handled; those that make the handler fail are put off, the others are not held up by them."""

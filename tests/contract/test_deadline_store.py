@@ -1,20 +1,36 @@
 """What deadlines rely on, of the store in memory and of the one in the database."""
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
 
 from services.runtime import mongo
-from services.runtime.deadline_store import Deadline, DeadlineStore, MongoDeadlineStore, ShardState, kept_seconds
+from services.runtime.deadline_store import (
+    Deadline,
+    DeadlineStore,
+    Held,
+    MongoDeadlineStore,
+    ShardState,
+    kept_seconds,
+    worker_of,
+)
 from tests.simulation.database import Store
 from tests.unit.runtime.fakes import MemoryDeadlineStore
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 T = NOON.timestamp()
-BOTH = ("w1", "w2")
+
+
+def held_by(*workers: str) -> Held:
+    """What tokens of these claimed is being handled."""
+    return lambda token: worker_of(token) in workers
+
+
+W2 = held_by("w2")
+BOTH = held_by("w1", "w2")
 
 
 @pytest.fixture(params=["memory", "simulated", pytest.param("mongo", marks=pytest.mark.integration)])
@@ -43,16 +59,16 @@ def deadline(id_: str = "a", *, after_s: float = 0.0, revision: int = 0, shard: 
 
 
 async def claimed(
-    store: DeadlineStore, *ids: str, now: float = T, token: str = "w1:1", living: Sequence[str] = BOTH
+    store: DeadlineStore, *ids: str, now: float = T, token: str = "w1:1", is_held: Held = BOTH
 ) -> list[str]:
     """What a claim gives, by id."""
-    return sorted(d.id for d in await store.claim(ids, now=now, living=living, token=token))
+    return sorted(d.id for d in await store.claim(ids, now=now, is_held=is_held, token=token))
 
 
 async def test_claim_gives_what_was_armed(store: DeadlineStore) -> None:
     """A claimed deadline comes with everything that it was armed with."""
     await store.put([deadline(revision=3)])
-    (due,) = await store.claim(["a"], now=T, living=BOTH, token="w1:1")
+    (due,) = await store.claim(["a"], now=T, is_held=BOTH, token="w1:1")
     assert (due.id, due.shard, due.due_at, due.payload, due.revision, due.attempts) == (
         "a",
         "sla:1",
@@ -85,7 +101,7 @@ async def test_a_fired_one_is_handed_out_again_when_its_worker_is_dead(store: De
     await store.put([deadline()])
     assert await claimed(store, "a", token="w1:1") == ["a"]
     assert await claimed(store, "a", token="w2:1", now=T + 1) == []
-    (due,) = await store.claim(["a"], now=T + 1, living=["w2"], token="w2:1")
+    (due,) = await store.claim(["a"], now=T + 1, is_held=W2, token="w2:1")
     assert due.attempts == 1
 
 
@@ -102,7 +118,7 @@ async def test_done_deletes_only_the_claimers_own(store: DeadlineStore) -> None:
     """A worker whose lease was taken over does not delete what the other has in hand."""
     await store.put([deadline()])
     await claimed(store, "a", token="w1:1")
-    await claimed(store, "a", token="w2:1", now=T + 1, living=["w2"])
+    await claimed(store, "a", token="w2:1", now=T + 1, is_held=W2)
     await store.done(["a"], token="w1:1")
     assert await claimed(store, "a", token="w2:1") == ["a"]
     await store.done(["a"], token="w2:1")
@@ -154,20 +170,20 @@ async def test_overdue_gives_late_and_abandoned(store: DeadlineStore) -> None:
     await store.put([deadline("elsewhere", shard="sla:2")])
     await claimed(store, "left", now=T + 1)
     await claimed(store, "busy", now=T + 5, token="w2:7")
-    found = await store.overdue(["sla:1", "sla:3"], due_before=T + 5, living=["w2"], limit=10)
+    found = await store.overdue(["sla:1", "sla:3"], due_before=T + 5, is_held=W2, limit=10)
     assert sorted(found) == [(T, "late"), (T, "left")]
     await store.put([deadline(f"late-{n}") for n in range(9)])
-    assert len(await store.overdue(["sla:1"], due_before=T + 5, living=["w2"], limit=5)) <= 5
-    assert await store.overdue([], due_before=T + 5, living=["w2"], limit=10) == []
+    assert len(await store.overdue(["sla:1"], due_before=T + 5, is_held=W2, limit=5)) <= 5
+    assert await store.overdue([], due_before=T + 5, is_held=W2, limit=10) == []
 
 
 async def test_postponed_comes_again(store: DeadlineStore) -> None:
     """A failed one is armed for later and remembers its attempts."""
     await store.put([deadline()])
-    (due,) = await store.claim(["a"], now=T, living=BOTH, token="w1:1")
+    (due,) = await store.claim(["a"], now=T, is_held=BOTH, token="w1:1")
     await store.postpone(due, until=T + 2, token="w1:1")
     assert await claimed(store, "a", now=T + 1) == []
-    (again,) = await store.claim(["a"], now=T + 2, living=BOTH, token="w2:1")
+    (again,) = await store.claim(["a"], now=T + 2, is_held=BOTH, token="w2:1")
     assert again.attempts == 1
 
 

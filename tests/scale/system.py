@@ -61,24 +61,26 @@ class System:
         """Wait until at so many looks in a row, two seconds apart, no more than so much waits; the seconds it took.
 
         Raises:
-            TimeoutError: it has not become less for `STALLED_S_MAX`.
+            TimeoutError: nothing was handled for `STALLED_S_MAX`.
         """
-        start = fell_at = time.monotonic()
-        least, below, since = float("inf"), 0, start
+        start = moved_at = time.monotonic()
+        done, below, since = -1.0, 0, start
         while below < looks:
             try:
                 waiting = sum((await chain.backlog(self.where)).values())
+                handled = sum((await chain.handled(self.where)).values())
             except httpx.HTTPError:
-                waiting = float("inf")  # too busy to say, which is no progress
+                waiting, handled = float("inf"), done  # too busy to say, which is no progress
             now = time.monotonic()
-            if waiting < least:
-                least, fell_at = waiting, now
+            # What waits may become more for long: of one complaint that is handled come ten messages for others.
+            if handled != done or waiting <= backlog_max:
+                done, moved_at = handled, now
             if waiting > backlog_max:
                 below = 0
             else:
-                since, below, fell_at = (since if below else now), below + 1, now
-            if now - fell_at > STALLED_S_MAX:
-                raise TimeoutError(f"{waiting:,.0f} messages wait, and for {STALLED_S_MAX:.0f} s they became no fewer")
+                since, below = (since if below else now), below + 1
+            if now - moved_at > STALLED_S_MAX:
+                raise TimeoutError(f"{waiting:,.0f} messages wait, and for {STALLED_S_MAX:.0f} s none was handled")
             await asyncio.sleep(2)
         return since - start
 

@@ -113,6 +113,7 @@ class Aims:
         """Told by a process when something is answered: it is hit before it learns of that, or goes on."""
         process = current()
         assert process is not None
+        struck = False
         for aim in [aim for aim in self.hits if aim.steps[0] == step]:
             if aim.number > 0:
                 aim.number -= 1
@@ -121,7 +122,9 @@ class Aims:
             else:
                 self.hits.remove(aim)
                 aim.hit(process)
-                await asyncio.sleep(0)
+                struck = True
+        if struck:
+            await asyncio.sleep(0)
 
 
 class Carrier:

@@ -179,12 +179,19 @@ async def _accept_to_sms_ms(where: dict[str, Any], *, since: datetime) -> list[f
 
 async def backlog(where: dict[str, Any]) -> dict[str, float]:
     """Messages that wait, by process, as each counted them some seconds ago at most."""
+    return await _summed(where, "amends_consumed_backlog")
+
+
+async def handled(where: dict[str, Any]) -> dict[str, float]:
+    """Messages handled since its start, by process."""
+    return await _summed(where, "amends_consumed_total")
+
+
+async def _summed(where: dict[str, Any], metric: str) -> dict[str, float]:
     async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
         pages = {name: (await client.get(url)).text for name, url in where["metrics"].items()}
     return {
-        name: sum(
-            float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.startswith("amends_consumed_backlog{")
-        )
+        name: sum(float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.startswith(f"{metric}{{"))
         for name, page in pages.items()
     }
 

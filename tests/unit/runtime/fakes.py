@@ -6,11 +6,11 @@
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from services.runtime.deadline_store import Deadline, Due, Seconds, Shard, ShardState, kept_seconds, worker_of
+from services.runtime.deadline_store import Deadline, Due, Held, Seconds, Shard, ShardState, kept_seconds
 
 
 class VirtualClock:
@@ -71,8 +71,8 @@ class _Kept:
     fired_by: str = ""
     attempts: int = 0
 
-    def free(self, now: Seconds, living: Collection[str]) -> bool:
-        return worker_of(self.fired_by) not in living if self.fired_by else self.due <= now
+    def free(self, now: Seconds, is_held: Held) -> bool:
+        return not is_held(self.fired_by) if self.fired_by else self.due <= now
 
 
 class MemoryDeadlineStore:
@@ -109,7 +109,7 @@ class MemoryDeadlineStore:
         return sorted(found)[:limit]
 
     async def overdue(
-        self, shards: Sequence[str], *, due_before: Seconds, living: Collection[str], limit: int
+        self, shards: Sequence[str], *, due_before: Seconds, is_held: Held, limit: int
     ) -> list[tuple[Seconds, str]]:
         """See `DeadlineStore`."""
         await self._enter("overdue")
@@ -117,15 +117,15 @@ class MemoryDeadlineStore:
         late: list[tuple[Seconds, str]] = []
         for shard in shards:
             there = [(i, k) for i, k in self.kept.items() if k.deadline.shard == shard and k.due <= due_before]
-            late += [(k.due, id_) for id_, k in there[:each] if k.free(due_before, living)]
+            late += [(k.due, id_) for id_, k in there[:each] if k.free(due_before, is_held)]
         return late
 
-    async def claim(self, ids: Sequence[str], *, now: Seconds, living: Collection[str], token: str) -> list[Due]:
+    async def claim(self, ids: Sequence[str], *, now: Seconds, is_held: Held, token: str) -> list[Due]:
         """See `DeadlineStore`."""
         await self._enter("claim")
         for id_ in ids:
             kept = self.kept.get(id_)
-            if kept is not None and kept.fired_by != token and kept.free(now, living):
+            if kept is not None and kept.fired_by != token and kept.free(now, is_held):
                 kept.fired_by = token
                 kept.attempts += 1
         self.after("claim")

@@ -124,6 +124,19 @@ async def test_armed_before_the_start_fires(
     assert not store.kept
 
 
+async def test_a_claim_that_was_given_up_and_carried_out_later_is_taken_up(
+    start: Start, clock: VirtualClock, journal: Journal, store: MemoryDeadlineStore
+) -> None:
+    """The worker's own claim stands in the store and nobody handles it: it lives, and takes it up itself."""
+    deadlines = start(Share(1))
+    await clock.advance(1)
+    await deadlines.arm([deadline("a", 5)])
+    store.kept["a"].fired_by = f"{deadlines._worker}:given-up"
+    await clock.advance(10)
+    assert journal.ids == ["a"]
+    assert not store.kept
+
+
 async def test_looks_again_before_it_follows_for_the_first_time(
     start: Start, clock: VirtualClock, journal: Journal, store: MemoryDeadlineStore
 ) -> None:
