@@ -110,11 +110,11 @@ class Dispatcher:
             with self._holding(unwritten):
                 await self._save(unwritten)
             await self.receipts.match_parked(unwritten)
-        # Who marked a message may have died before it looked for the receipts that had come already, or told anything.
-        silent = [n for n in take if n.state is State.SENT]
-        if silent and await self.receipts.match_parked(silent):
-            take = [n for n in take if n.state is not State.SENT]
-            for note in (await self._means.store.load([n.id for n in silent])).values():
+        # Who marked a message may have died, or was not answered, before it took in the receipts that had come already.
+        silent = {n.id: n for n in (*leave, *take) if n.state is State.SENT and n.id not in self._in_hand}
+        if silent and await self.receipts.match_parked(list(silent.values())):
+            leave, take = ([n for n in some if n.id not in silent] for some in (leave, take))
+            for note in (await self._means.store.load(silent)).values():
                 (take if note.wake_at is not None and note.wake_at <= now else leave).append(note)
         await self._teller.follow([*leave, *unwritten], told={})
         if take:

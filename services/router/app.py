@@ -91,7 +91,9 @@ def router(
             zone=ZoneInfo(settings.number_time_zone),
             text_window=timedelta(days=settings.text_window_days),
         ),
-        commands=CommandHandler(fates=complaints, contacts=contacts, events=events, parked=parked, placement=placement),
+        commands=CommandHandler(
+            fates=complaints, contacts=contacts, events=events, shown=tickets, parked=parked, placement=placement
+        ),
         publish=publish,
         tickets=tickets,
         reservations=ReservationStore(database),

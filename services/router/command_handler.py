@@ -17,6 +17,7 @@ from services.router.settled import Settled
 from services.router.ticket import Assignment, Ticket, Unassignable, apply, decide, fold, reviewed, wants_assignment
 from services.runtime.handling import Received, Refusal
 from services.runtime.producing import Outgoing
+from services.runtime.together import together
 
 
 class Fates(Protocol):
@@ -46,6 +47,13 @@ class Events(Protocol):
         """All events of tickets."""
 
 
+class Shown(Protocol):
+    """The projection, which shows a ticket as it was published."""
+
+    async def versions(self, tickets: Iterable[UUID]) -> dict[UUID, int]:
+        """Number of the latest event that is shown, of those that are shown at all."""
+
+
 class Parked(Protocol):
     """Follow-ups that wait for a ticket."""
 
@@ -61,6 +69,8 @@ class _Run:
     stored: dict[UUID, list[TicketEvent]]
     """Events by what caused them, as they stood before."""
     commands: Sequence[Received[TicketCommand]]
+    untold: Sequence[TicketEvent]
+    """Stored, and perhaps never published by a router that died: they come before anything that follows from them."""
     new: list[tuple[TicketEvent, str | None]] = field(default_factory=list)
     """Events with the trace that they belong to."""
     again: list[tuple[TicketEvent, str | None]] = field(default_factory=list)
@@ -102,6 +112,7 @@ class CommandHandler:
     fates: Fates
     contacts: Contacts
     events: Events
+    shown: Shown
     parked: Parked
     placement: Placement
 
@@ -120,7 +131,8 @@ class CommandHandler:
                 if ticket_id not in lost:
                     settled.tickets[ticket_id] = run.ticket
                     settled.appended += [event for event, _ in run.new]
-                    settled.outgoing += [Outgoing(TICKET_EVENT, event, trace) for event, trace in run.again + run.new]
+                    told = [*((event, None) for event in run.untold), *run.again, *run.new]
+                    settled.outgoing += [Outgoing(TICKET_EVENT, event, trace) for event, trace in told]
             pending = await self._runs({ticket: by_ticket[ticket] for ticket in lost})
         if unknown:
             await self._look_for(settled, unknown)
@@ -128,12 +140,14 @@ class CommandHandler:
 
     async def _runs(self, commands: dict[UUID, list[Received[TicketCommand]]]) -> dict[UUID, _Run]:
         runs = {}
-        for ticket_id, events in (await self.events.load(commands)).items():
+        stored, shown = await together(self.events.load(commands), self.shown.versions(commands))
+        for ticket_id, events in stored.items():
             if events:
+                untold = [event for event in events if event.sequence > shown.get(ticket_id, 0)]
                 caused: dict[UUID, list[TicketEvent]] = defaultdict(list)
                 for event in events:
                     caused[event.causation_id].append(event)
-                runs[ticket_id] = _Run(fold(events), dict(caused), commands[ticket_id])
+                runs[ticket_id] = _Run(fold(events), dict(caused), commands[ticket_id], untold)
         return runs
 
     async def _advance(self, runs: list[_Run]) -> None:

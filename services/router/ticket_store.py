@@ -66,6 +66,11 @@ class TicketStore:
         cursor = self._tickets.find({"_id": {"$in": wanted}}, {"state": 1})
         return {UUID(d["_id"]): TicketState(d["state"]) async for d in cursor}
 
+    async def versions(self, tickets: Iterable[UUID]) -> dict[UUID, int]:
+        """Numbers of the latest events that are shown, of those tickets that are there."""
+        cursor = self._tickets.find({"_id": {"$in": [str(t) for t in tickets]}}, {"version": 1})
+        return {UUID(d["_id"]): d["version"] async for d in cursor}
+
     async def waiting(self, department: str, *, count_max: int) -> list[dict[str, Any]]:
         """Open tickets of a department that no person has, the oldest first; of each what offering it needs.
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-from pymongo import DeleteOne, ReplaceOne, UpdateOne
+from pymongo import DeleteOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from services.runtime.mongo import Database, duplicate_indexes
@@ -159,8 +159,20 @@ class MongoDeadlineStore:
 
     async def _move(self, documents: list[dict[str, Any]]) -> None:
         # An upsert, because the document may be deleted at this moment by the handler of what it was before. It finds
-        # the id taken where the stored revision is higher: then this one is late.
-        moves = [ReplaceOne({"_id": d["_id"], "revision": {"$lte": d["revision"]}}, d, upsert=True) for d in documents]
+        # the id taken where the stored revision is higher: then this one is late. Attempts go on being counted: what
+        # was handled in part and is armed again, because the answer to its arming was lost, is no first attempt.
+        moves = [
+            UpdateOne(
+                {"_id": d["_id"], "revision": {"$lte": d["revision"]}},
+                {
+                    "$set": {name: d[name] for name in ("shard", "state", "due_at", "revision", "payload")},
+                    "$setOnInsert": {"attempts": 0},
+                    "$unset": {"fired_by": ""},
+                },
+                upsert=True,
+            )
+            for d in documents
+        ]
         try:
             await self._deadlines.bulk_write(moves, ordered=False)
         except BulkWriteError as refusal:

@@ -187,6 +187,15 @@ async def test_postponed_comes_again(store: DeadlineStore) -> None:
     assert again.attempts == 1
 
 
+async def test_what_is_armed_again_in_hand_remembers_its_attempts(store: DeadlineStore) -> None:
+    """Who handled it may have died in the middle while another, whose arming was answered late, armed it again."""
+    await store.put([deadline()])
+    await claimed(store, "a", token="w1:1")
+    await store.put([deadline()])
+    (again,) = await store.claim(["a"], now=T, is_held=BOTH, token="w2:1")
+    assert again.attempts == 1
+
+
 async def test_shards_are_opened_closed_and_followed(store: DeadlineStore) -> None:
     """A shard has a state and a time at which a living worker last looked after it."""
     await store.set_shards(["sla:1", "sla:2", "notifier:1"], state=ShardState.CLOSED, now=T)

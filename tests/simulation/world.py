@@ -69,7 +69,7 @@ LIVENESS_S: Final = 150.0
 TIMING: Final = Timing(window_s=60.0, tick_s=1.5, swept_after_s=1.5, lease_s=3.0, followed_s=6.0, gather_s=0.05)
 """Coarser than in production, because every look at the database costs a simulation its time."""
 LATE_S_MAX: Final = 7.0
-"""What `TIMING` allows for: a sweep after 1.5 s and a lease of 3 s of a sweeper that died, a tick of 1.5 s, and what the
+"""What `TIMING` allows for: a sweep after 1.5 s, a lease of 3 s of a sweeper that died, a tick of 1.5 s, and what the
 database takes."""
 TAKEN_OVER_S: Final = 10.0
 """So long after an owner's death the next one has read what came meanwhile: a session, a heartbeat, a beginning."""

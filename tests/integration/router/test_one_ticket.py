@@ -12,6 +12,7 @@ from schemas.complaint import ComplaintSubmitted
 from schemas.events import (
     TicketAssigned,
     TicketCommandRefused,
+    TicketEvent,
     TicketFollowedUp,
     TicketOpened,
     TicketReopened,
@@ -338,6 +339,26 @@ async def test_nobody_waits_for_a_dead_router(scene: Scene) -> None:
         second.complaint_id: ("opened", ticket_id(second.complaint_id)),
         first.complaint_id: ("followed_up", ticket_id(second.complaint_id)),
     }
+
+
+async def test_what_a_dead_router_did_not_publish_comes_before_what_follows(scene: Scene) -> None:
+    """A follow-up that is read before the complaint comes again is not told ahead of the ticket's opening."""
+    first, second = scene.complaint("A.", waybills=("YT1",)), scene.complaint("B.", phone=OTHER, waybills=("YT1",))
+
+    async def publish(_outgoing: Any) -> None:
+        raise Crash
+
+    half_dead, survivor = await scene.router(), await scene.router()
+    object.__setattr__(half_dead, "publish", publish)
+    with pytest.raises(Crash):
+        await half_dead.handle(received([first]))
+    assert not scene.published
+    await survivor.handle(received([second]))
+    await scene.deliver(survivor)
+    await survivor.handle(received([first]))
+    numbers = [m.sequence for m in scene.published if isinstance(m, TicketEvent)]
+    assert list(dict.fromkeys(numbers)) == list(range(1, max(numbers) + 1))
+    assert scene.fates()[second.complaint_id] == ("followed_up", ticket_id(first.complaint_id))
 
 
 async def test_what_the_dead_and_their_heirs_name_leads_to_the_ticket_too(

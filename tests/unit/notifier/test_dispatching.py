@@ -201,6 +201,15 @@ async def test_a_kept_receipt_counts_when_its_worker_died_before_it_looked(world
     assert await world.store.parked(["sms-0"]) == []
 
 
+async def test_a_kept_receipt_is_taken_in_when_the_notice_comes_again(world: World) -> None:
+    """Who was not answered when it took it in has the notice again at once, long before the time limit."""
+    await world.worker().take_in([(notice(), None)])
+    await world.store.park([Receipt("sms-0", arrived=True)], world.now)
+    await world.worker().take_in([(notice(), None)])
+    assert world.note(notice()).state is State.DELIVERED
+    assert set(world.publisher.story) == {"requested", "sent", "delivered"}
+
+
 async def test_what_a_dead_worker_marked_is_told_with_its_kept_receipt(world: World) -> None:
     """It died before it told anything: who meets the notice again after the time limit tells all of it."""
     world.publisher.broken = True

@@ -115,6 +115,20 @@ async def test_without_a_clock_it_goes_without_a_time_and_with_its_trace(policy:
     assert len(world.texts) == 1
 
 
+async def test_facts_of_a_ticket_without_that_clock_wake_nobody_up_again(policy: NotificationPolicy) -> None:
+    """Its confirmation has gone without a time: looking again would tell it again, and what that shows come again."""
+    world = scene(policy)
+    notifier = world.open()
+    await notifier.handle(batch(opened(), classified()))
+    await world.pass_by(notifier, policy.promise.wait_s)
+    told = len(world.publisher.told)
+    await notifier.handle(batch(breached(Clock.RESOLUTION)))
+    assert len(world.texts) == 2
+    await notifier.handle(batch(breached(Clock.RESOLUTION)))
+    assert [deadline for deadline in world.alarm.armed.values() if "tickets" in deadline.payload] == []
+    assert len(world.publisher.told) == told + 2
+
+
 async def test_a_reopening_is_acknowledged_once_with_its_clock_or_without(policy: NotificationPolicy) -> None:
     """It waits for the clock that starts again as a confirmation does, and for no longer."""
     resolved = TicketState.RESOLVED

@@ -91,7 +91,7 @@ class MemoryDeadlineStore:
         for d in deadlines:
             old = self.kept.get(d.id)
             if old is None or old.deadline.revision <= d.revision:
-                self.kept[d.id] = _Kept(d, kept_seconds(d.due_at))
+                self.kept[d.id] = _Kept(d, kept_seconds(d.due_at), attempts=old.attempts if old else 0)
         self.after("put")
 
     async def remove(self, revisions: Mapping[str, int]) -> None:
