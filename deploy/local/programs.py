@@ -19,6 +19,9 @@ restart leaves in force what was. The environment is that of the services, which
 policies when they find none.
 """
 
+BEHIND = ("nice", "-n", "5")
+"""How all but the intake run: what has been accepted lies safely in Kafka and can wait a little."""
+
 SERVICES = ("intake", "router", "sla_monitor", "notifier")
 
 
@@ -36,7 +39,7 @@ class Program:
     @property
     def command(self) -> tuple[str, ...]:
         """How it is started."""
-        return (sys.executable, "-m", f"services.{self.service}")
+        return (*(() if self.service == "intake" else BEHIND), sys.executable, "-m", f"services.{self.service}")
 
     @property
     def environment(self) -> dict[str, str]:

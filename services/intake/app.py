@@ -138,6 +138,7 @@ def surface(settings: IntakeSettings, world: World, metrics: IntakeMetrics) -> F
         limit=world.limit,
         traffic=world.traffic,
         requests_in_flight_max=settings.requests_in_flight_max,
+        accept_s_max=settings.accept_s_max,
         retry_after_s=settings.retry_after_s,
     )
     app.add_exception_handler(HTTPException, _told)

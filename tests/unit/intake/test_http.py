@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from schemas.complaint import Contact, Wording
+from services.intake.gate import FEW
 from services.intake.progress import Progress
 from services.runtime.sealing import Keyring
 
@@ -246,6 +247,18 @@ async def test_more_requests_than_can_be_held_are_turned_away_at_once(make_runni
     assert set(statuses) == {202, 503}
     assert statuses.count(202) >= 5
     assert all("retry-after" in a.headers for a in answers if a.status_code == 503)
+
+
+async def test_while_accepting_is_slow_only_few_are_let_in(make_running: MakeRunning) -> None:
+    """Whoever would wait too long is told at once to come back, and those let in show when it is fast again."""
+    running = make_running(accept_s_max=1e-6)
+    async with running.client() as client:
+        assert (await post(client)).status_code == 202
+        answers = await asyncio.gather(*(post(client) for _ in range(3 * FEW)))
+        assert (await post(client)).status_code == 202
+    statuses = [a.status_code for a in answers]
+    assert statuses.count(202) == FEW
+    assert statuses.count(503) == 2 * FEW
 
 
 async def test_more_bytes_than_can_be_held_are_turned_away_before_they_are_read(make_running: MakeRunning) -> None:
