@@ -80,15 +80,15 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         "done-before-handling",
         "A deadline is deleted when it is claimed, before it is handled.",
         _DEADLINES,
-        "        if due:\n            await self._hand_out(due, token)",
-        "        if due:\n            await self._persist(lambda: self._store.done(ids, token=token))\n"
-        "            await self._hand_out(due, token)",
+        "            if due:\n                await self._hand_out(due, token)",
+        "            if due:\n                await self._persist(lambda: self._store.done(ids, token=token))\n"
+        "                await self._hand_out(due, token)",
     ),
     mutant(
         "dead-claims-kept",
         "What a dead worker had claimed is never handed out again.",
         "services/runtime/deadline_store.py",
-        "        if dead := dead - {token}:",
-        "        if dead := dead & {token}:",
+        "        if idle := idle - {token}:",
+        "        if idle := idle & {token}:",
     ),
 )
