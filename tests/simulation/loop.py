@@ -145,6 +145,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._ready.append(handle)  # type: ignore[attr-defined]
         return handle
 
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        """Whenever garbage is collected: in no seed's hands, and perhaps what a dead process has left."""
+
     def later(self, delay_s: float, callback: Callable[..., object], *args: Any) -> None:
         """As `call_later`, in the name of the world; it cannot be cancelled."""
         heapq.heappush(self._agenda, (self.now + delay_s, next(self._numbers), callback, args))
