@@ -140,6 +140,9 @@ class Dispatcher:
             notification.claim(note, owner=means.owner, now=now, policy=means.policy)
         knowledge = await read_up(means, notes, again=True, ask=ask, waited=waited)
         lost = await means.store.save(notes)
+        if lost and not were_told:
+            # Whoever was quicker takes for told what was there, and its writer may have died before it told that.
+            await self._teller.follow(list((await means.store.load(lost)).values()), told={})
         await self._send([n for n in notes if n.id not in lost], knowledge, told=told)
 
     async def _send(

@@ -157,14 +157,16 @@ def fold(who: Addressee, message: Message, policy: NotificationPolicy) -> list[N
     Raises:
         UnknownTicket: an event that is not the first, of a ticket whose first was never seen.
     """
+    # Also when another has taken in the opening meanwhile, without knowing what was held.
+    notices = _release(who, policy) if who.person is not None else []
     if isinstance(message, sla.SlaFact):
-        return _on_fact(who, message, policy)
+        return notices + _on_fact(who, message, policy)
     if not isinstance(message, events.TicketEvent) or message.sequence <= who.sequence:
-        return []
+        return notices
     if who.person is None and not isinstance(message, events.TicketOpened):
         raise UnknownTicket(f"event {message.sequence} of ticket {message.ticket_id}, whose opening was never read")
     who.sequence, who.state = message.sequence, message.state
-    return _on_event(message, who, policy)
+    return notices + _on_event(message, who, policy)
 
 
 def confirmation(who: Addressee, policy: NotificationPolicy) -> Notice:
@@ -304,6 +306,11 @@ def _opened(event: events.TicketOpened, who: Addressee, policy: NotificationPoli
         time_zone=event.time_zone,
         received_at=event.received_at,
     )
+    return _release(who, policy)
+
+
+def _release(who: Addressee, policy: NotificationPolicy) -> list[Notice]:
+    """Take in the facts that came before the opening."""
     held, who.held = who.held, []
     notices = []
     for name, json in held:

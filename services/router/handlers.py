@@ -33,6 +33,9 @@ class Tickets(Protocol):
     async def project(self, tickets: Sequence[Ticket], *, fresh: Iterable[UUID] = ()) -> None:
         """Show tickets."""
 
+    async def versions(self, tickets: Iterable[UUID]) -> dict[UUID, int]:
+        """Numbers of the latest events that are shown."""
+
 
 class Reservations(Protocol):
     """Slots."""
@@ -99,7 +102,11 @@ class Router:
         Claims stay: whoever meets those of a ticket that is over takes them over, and one that is reopened has them.
         """
         tickets = [ticket for ticket in settled.tickets.values() if ticket.id not in settled.fresh]
-        holders = {t.id: None if t.state in SETTLED else t.person for t in tickets}
+        # Who stood still in between must not take from a ticket the slot that it has been given since.
+        shown = await self.tickets.versions(t.id for t in tickets)
+        holders = {
+            t.id: None if t.state in SETTLED else t.person for t in tickets if shown.get(t.id, t.version) <= t.version
+        }
         self.placement.capacity.free(await self.reservations.settle(holders))
 
 

@@ -68,7 +68,10 @@ class TicketStore:
 
     async def versions(self, tickets: Iterable[UUID]) -> dict[UUID, int]:
         """Numbers of the latest events that are shown, of those tickets that are there."""
-        cursor = self._tickets.find({"_id": {"$in": [str(t) for t in tickets]}}, {"version": 1})
+        wanted = [str(t) for t in tickets]
+        if not wanted:
+            return {}
+        cursor = self._tickets.find({"_id": {"$in": wanted}}, {"version": 1})
         return {UUID(d["_id"]): d["version"] async for d in cursor}
 
     async def waiting(self, department: str, *, count_max: int) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from schemas.codec import Encoded, encode
 from schemas.events import TicketEvent
 from schemas.message import Message
 from schemas.notifications import NotificationDelivered
-from schemas.sla import SlaBreached, SlaFact
+from schemas.sla import SlaBreached, SlaCorrected, SlaFact
 from schemas.topics import SLA_BREACHED, SLA_EVENT
 from services.runtime.deadline_store import Deadline, Due
 from services.runtime.handling import Received, Refusal
@@ -191,6 +191,7 @@ class SlaMonitor:
             else:
                 sla = advanced.sla
             told += [Told(cause, fact, encode(fact, traceparent=received.traceparent)) for fact in advanced.facts]
+        told = _net(told)
         shard = f"{self._service}:{messages[0].partition}"
         if sla is not None and (before is None or sla is not before.sla):
             change = _change(sla, before, shard, told, is_to_arm=ticket in work.again)
@@ -269,6 +270,16 @@ def _change(
     elif armed is None or to_us(wanted) < armed.at:
         armed, is_to_arm = Armed(to_us(wanted), next_revision(before)), True
     return Change(sla=sla, before=before, armed=armed, shard=shard, told=tuple(told), is_to_arm=is_to_arm)
+
+
+def _net(told: Sequence[Told]) -> list[Told]:
+    """Without what was taken back in the same breath: nobody has heard of it, and a replay would not tell it either."""
+    left = {t.fact.fact_id: t for t in told}
+    for t in reversed(told):
+        fact = t.fact
+        if isinstance(fact, SlaCorrected) and fact.fact_id in left and fact.corrects in left:
+            del left[fact.fact_id], left[fact.corrects]
+    return list(left.values())
 
 
 def _awaits(stored: Stored, due: Due) -> bool:
