@@ -149,6 +149,30 @@ async def test_two_routers_reassigning_at_once_agree(scene_of: SceneOf, mongo: D
     assert per_person == {person: count for person, count in loads(scene).items() if person}
 
 
+async def test_a_router_that_stood_still_frees_no_slot(scene_of: SceneOf, mongo: Database[dict[str, Any]]) -> None:
+    """The ticket that it finishes late has been given to somebody else meanwhile."""
+    scene = scene_of(NETWORK)
+    frozen, other = await scene.router(), await scene.router()
+    await open_tickets(scene, [other], 1)
+    ((ticket, holder),) = holders(scene).items()
+    next_one = "bo" if holder == "ann" else "ann"
+    published, thawed = asyncio.Event(), asyncio.Event()
+
+    async def stand_still(outgoing: Any) -> None:
+        await scene._publish(outgoing)
+        published.set()
+        await thawed.wait()
+
+    object.__setattr__(frozen, "publish", stand_still)
+    late = asyncio.create_task(frozen.handle(received([scene.command(ticket, c.FirstAction())])))
+    await published.wait()
+    await other.handle(received([scene.command(ticket, c.Assign(person=next_one))]))
+    thawed.set()
+    await late
+    assert holders(scene) == {ticket: next_one}
+    assert [d["person"] for d in mongo["reservations"].find()] == [next_one]
+
+
 async def test_a_directory_loaded_while_running_counts(scene_of: SceneOf, mongo_url: str, database_name: str) -> None:
     """More capacity in a new version: the router follows, and those who waited are given to people."""
     scene = scene_of(NETWORK)

@@ -1,7 +1,7 @@
 """A message from its notice to its end, with providers and stores that fail at every point."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -221,6 +221,27 @@ async def test_what_a_dead_worker_marked_is_told_with_its_kept_receipt(world: Wo
     await world.worker().take_in([(notice(), None)])
     assert len(world.sms.sent) == 1
     assert set(world.publisher.story) == {"requested", "sent", "delivered"}
+
+
+async def test_who_loses_a_record_to_a_receipt_tells_what_its_dead_writer_did_not(world: World) -> None:
+    """The receipt is taken in between reading and writing, and tells only that the message arrived."""
+    world.publisher.broken = True
+    with pytest.raises(ConnectionError):
+        await world.worker().take_in([(notice(), None)])
+    world.publisher.broken = False
+    world.now += timedelta(seconds=301)
+    other, load = world.worker(), world.store.load
+
+    async def load_and_lose(ids: Iterable[UUID], *, due_by: datetime | None = None) -> dict[UUID, Notification]:
+        found = await load(ids, due_by=due_by)
+        world.store.load = load  # type: ignore[method-assign]
+        await world.worker().receipts.apply([Receipt("sms-0", arrived=True)])
+        return found
+
+    world.store.load = load_and_lose  # type: ignore[method-assign]
+    await other.take_in([(notice(), None)])
+    assert set(world.publisher.story) == {"requested", "sent", "delivered"}
+    assert len(world.sms.sent) == 1
 
 
 async def test_a_receipt_that_cannot_be_stored_is_not_acknowledged(world: World) -> None:

@@ -226,6 +226,18 @@ def test_a_breach_that_overtakes_the_opening_is_told_after_it(policy: Notificati
     assert who.held == []
 
 
+def test_what_is_held_is_told_though_another_took_in_the_opening(policy: NotificationPolicy) -> None:
+    """A worker that stood still wrote what it knew of the ticket, and nothing of the facts that were held meanwhile."""
+    opening = opened()
+    other, who = Addressee(TICKET, "w:1"), Addressee(TICKET, "w:1")
+    told(policy, opening, classified(), who=other)
+    told(policy, breached(Clock.FIRST_ANSWER), who=who)
+    other.held, other.facts_seen = who.held, who.facts_seen
+    (notice,) = told(policy, opening, who=other)
+    assert notice.moment is Moment.BREACHED_APOLOGY
+    assert (other.held, other.facts_seen) == ([], who.facts_seen + 1)
+
+
 def test_a_breach_that_is_corrected_is_known_to_be_void(policy: NotificationPolicy) -> None:
     """In whichever order the two and the opening are read, as long as the correction follows its breach."""
     breach = breached(Clock.FIRST_ANSWER)

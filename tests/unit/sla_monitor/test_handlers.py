@@ -8,11 +8,18 @@ from uuid import UUID
 import pytest
 
 from schemas.codec import decode
-from schemas.codes import Clock, Moment
-from schemas.events import TicketAnswered, TicketCustomerAwaited, TicketEvent, TicketResolved, TicketResumed
+from schemas.codes import Clock, Moment, Severity
+from schemas.events import (
+    TicketAnswered,
+    TicketCustomerAwaited,
+    TicketEvent,
+    TicketResolved,
+    TicketResumed,
+    TicketSeverityChanged,
+)
 from schemas.message import Message
 from schemas.notifications import NotificationDelivered
-from schemas.sla import SlaBreached, SlaFact
+from schemas.sla import SlaBreached, SlaCorrected, SlaFact
 from schemas.topics import TOPICS
 from services.runtime.dead_letters import Original
 from services.runtime.deadline_store import Deadline, Due
@@ -275,6 +282,25 @@ async def test_one_topic_may_be_ahead_of_the_other(new_story: Callable[..., Any]
     await world.deliver(*opening, later, receipt)
     told = [o.message for o in world.published if o.topic.name == "sla-event"]
     assert [type(fact).__name__ for fact in told if fact.clock is Clock.ACKNOWLEDGE] == ["SlaStarted", "SlaMet"]
+
+
+async def test_what_is_taken_back_in_the_same_breath_is_not_told(new_story: Callable[..., Any]) -> None:
+    """Read one by one, the second of two changes takes back the breach that the first one showed."""
+    story = new_story()
+    story.opening(reviewed=False)
+    story.then(TicketSeverityChanged, 6 * 24 * 60, before=Severity.NORMAL, severity=Severity.HIGH)
+    story.then(TicketSeverityChanged, 6 * 24 * 60, before=Severity.HIGH, severity=Severity.CRITICAL)
+    *opening, high, critical = story.events
+    singly, together = World(), World()
+    for message in (*opening, high, critical):
+        await singly.deliver(message)
+    await together.deliver(*opening, high, critical)
+    assert any(isinstance(o.message, SlaCorrected) for o in singly.published)
+    assert not any(isinstance(o.message, SlaCorrected) for o in together.published)
+    breached = [o.message for o in together.published if isinstance(o.message, SlaBreached)]
+    assert [(b.clock, b.severity) for b in breached if b.clock is Clock.RESOLUTION] == [(Clock.RESOLUTION, 4)] * 2
+    assert together.documents.keys() == singly.documents.keys()
+    assert together.distinct().items() <= singly.distinct().items()
 
 
 async def test_two_workers_that_meet(life: list[TicketEvent | NotificationDelivered]) -> None:
