@@ -24,7 +24,7 @@ class IntakeSettings(RuntimeSettings):
     )
     requests_in_flight_max: int = Field(1000, ge=1, description="Requests worked on at once; more are answered 503.")
     accept_s_max: float = Field(
-        1.0, gt=0, description="While accepting a complaint takes more seconds on average, most are answered 503."
+        2.0, gt=0, description="While accepting a complaint takes more seconds on average, most are answered 503."
     )
     bytes_in_flight_max: int = Field(
         67_108_864, ge=1_048_576, description="Bytes of bodies held at once; more requests are answered 503."
