@@ -79,18 +79,19 @@ def advance(
     return run.result()
 
 
-def due_facts(sla: TicketSla, now: datetime, *, policies: Policies) -> Advanced:
-    """Tell everything that lies at or before `now` and has not been told.
+def due_facts(sla: TicketSla, until: datetime, *, policies: Policies, now: datetime | None = None) -> Advanced:
+    """Tell everything that lies at or before `until` and has not been told, and what is known by deliveries since.
 
-    To be called when both topics have been read as far as they went when the ticket's partition was taken over.
+    To be called when both topics have been read as far as they went when the ticket's partition was taken over. `now`
+    is for `detected_at` alone; without it, `until` is the time.
     """
     milestone = next_milestone(sla)
-    if milestone is None or milestone > now:
+    if milestone is None or milestone > until:
         return Advanced(sla, ())
-    run = _Run(sla.copy(), policies, now, caught_up=True)
+    run = _Run(sla.copy(), policies, now or until, caught_up=True)
     run.play_deliveries()
     run.settle()
-    run.pass_until(to_us(now) + 1)
+    run.pass_until(to_us(until) + 1)
     return run.result()
 
 

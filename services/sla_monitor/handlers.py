@@ -211,7 +211,7 @@ class SlaMonitor:
             if due.attempts:
                 work.standing[before.sla.ticket_id] = (before, due.shard)
             return
-        sla, facts = due_facts(before.sla, due.claimed_at, policies=self._policies())
+        sla, facts = due_facts(before.sla, due.claimed_at, policies=self._policies(), now=self._now())
         used_up = replace(before, armed=None)
         work.changes.append(_change(sla, used_up, due.shard, [Told(cause, fact, encode(fact)) for fact in facts]))
 
