@@ -12,8 +12,8 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         "told-too-early",
         "What is due within two seconds is told, too.",
         _CLOCKS,
-        "    run.pass_until(to_us(now) + 1)",
-        "    run.pass_until(to_us(now) + 2_000_000)",
+        "    run.pass_until(to_us(until) + 1)",
+        "    run.pass_until(to_us(until) + 2_000_000)",
     ),
     mutant(
         "clocks-without-guard",
