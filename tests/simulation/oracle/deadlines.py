@@ -162,26 +162,19 @@ def _rash(reading: Reading, ticket: str, events: list[Recorded]) -> Iterator[Vio
     """Who comes after an outage reads first, and tells nothing that what lies there has made void."""
     history = reading.history
     facts = {fact.id: fact for fact in reading.facts.get(ticket, ())}
-    # One that stands all the same was told rightly: an event that is dated earlier gave it another id.
-    stand = {_step(fact) for fact in standing(facts.values())}
     followed = timedelta(seconds=history.followed_s)
     for correction in [fact for fact in facts.values() if fact.verb == "corrected"]:
         fact, since = facts.get(correction.payload["corrects"]), us(correction.payload["at"])
         # What was delivered before there was a ticket counts from its opening.
         causes = [e for e in events if us(e.payload["occurred_at"]) == since]
         causes += [d for d in reading.delivered.get(ticket, ()) if us(d.payload["at"]) <= since]
-        if fact is None or not causes or fact.verb not in STEPS or _step(fact) in stand:
+        if fact is None or not causes or fact.verb not in STEPS:
             continue
         told_at = datetime.fromisoformat(fact.payload["detected_at"])
         begun = [begin for begin, end in history.sla_lives if begin <= told_at and end >= told_at - followed]
         if begun and max(cause.at for cause in causes) < min(begun):
             words = f"{fact.payload['clock']} {fact.verb} ({fact.id}) was told after an outage"
             yield Violation(4, ticket, f"{words}, though what makes it void lay there before")
-
-
-def _step(fact: Recorded) -> tuple[object, ...]:
-    said = fact.payload
-    return said["clock"], said["cycle"], fact.verb, said["at"], said.get("share")
 
 
 def _left_over(reading: Reading) -> Iterator[Violation]:

@@ -119,6 +119,14 @@ def world(policy: NotificationPolicy, templates: Templates) -> World:
     return World(policy, templates)
 
 
+async def mark_and_die(world: World) -> None:
+    """A worker sends a message and writes so, and tells nobody."""
+    world.publisher.broken = True
+    with pytest.raises(ConnectionError):
+        await world.worker().take_in([(notice(), None)])
+    world.publisher.broken = False
+
+
 async def received(receiving: Receiving, receipt: Receipt) -> bool:
     """How the gateway is told to answer the provider."""
     answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -212,10 +220,7 @@ async def test_a_kept_receipt_is_taken_in_when_the_notice_comes_again(world: Wor
 
 async def test_what_a_dead_worker_marked_is_told_with_its_kept_receipt(world: World) -> None:
     """It died before it told anything: who meets the notice again after the time limit tells all of it."""
-    world.publisher.broken = True
-    with pytest.raises(ConnectionError):
-        await world.worker().take_in([(notice(), None)])
-    world.publisher.broken = False
+    await mark_and_die(world)
     await world.store.park([Receipt("sms-0", arrived=True)], world.now)
     world.now += timedelta(seconds=301)
     await world.worker().take_in([(notice(), None)])
@@ -225,10 +230,7 @@ async def test_what_a_dead_worker_marked_is_told_with_its_kept_receipt(world: Wo
 
 async def test_who_loses_a_record_to_a_receipt_tells_what_its_dead_writer_did_not(world: World) -> None:
     """The receipt is taken in between reading and writing, and tells only that the message arrived."""
-    world.publisher.broken = True
-    with pytest.raises(ConnectionError):
-        await world.worker().take_in([(notice(), None)])
-    world.publisher.broken = False
+    await mark_and_die(world)
     world.now += timedelta(seconds=301)
     other, load = world.worker(), world.store.load
 
