@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import accumulate
 
 from tests.simulation.history import EPOCH, Recorded
 from tests.simulation.oracle.clock_model import CANCELLED, STEPS, ClockModel, Wanted
@@ -166,7 +167,7 @@ def _rash(reading: Reading, ticket: str, events: list[Recorded]) -> Iterator[Vio
     for correction in [fact for fact in facts.values() if fact.verb == "corrected"]:
         fact, since = facts.get(correction.payload["corrects"]), us(correction.payload["at"])
         # What was delivered before there was a ticket counts from its opening.
-        causes = [e for e in events if us(e.payload["occurred_at"]) == since]
+        causes = [event for event, counts_from in zip(events, _counted_from(events), strict=True) if counts_from == since]
         causes += [d for d in reading.delivered.get(ticket, ()) if us(d.payload["at"]) <= since]
         if fact is None or not causes or fact.verb not in STEPS:
             continue
@@ -175,6 +176,11 @@ def _rash(reading: Reading, ticket: str, events: list[Recorded]) -> Iterator[Vio
         if begun and max(cause.at for cause in causes) < min(begun):
             words = f"{fact.payload['clock']} {fact.verb} ({fact.id}) was told after an outage"
             yield Violation(4, ticket, f"{words}, though what makes it void lay there before")
+
+
+def _counted_from(events: list[Recorded]) -> Iterator[int]:
+    """An event that is dated before one of a lower sequence counts from that one's time on."""
+    return accumulate((us(event.payload["occurred_at"]) for event in events), max)
 
 
 def _left_over(reading: Reading) -> Iterator[Violation]:
