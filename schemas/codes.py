@@ -163,6 +163,8 @@ class TicketState(StrEnum):
     WAITING_THIRD_PARTY = "waiting_third_party"
     ANSWERED = "answered"
     RESOLVED = "resolved"
+    APPEALED = "appealed"
+    APPEAL_DECIDED = "appeal_decided"
     CLOSED = "closed"
     WITHDRAWN = "withdrawn"
 
@@ -175,6 +177,10 @@ class Clock(StrEnum):
     FIRST_ANSWER = "first_answer"
     RESOLUTION = "resolution"
     UNIT_RESPONSE = "unit_response"
+    LIABILITY_RESPONSE = "liability_response"
+    """One for each unit among which liability was shared."""
+    APPROVAL = "approval"
+    """Of a remedy beyond the authority of whoever proposed it."""
     APPEAL_DECISION = "appeal_decision"
     STATUTORY_USER = "statutory_user"
     STATUTORY_FORWARDED = "statutory_forwarded"
@@ -203,7 +209,21 @@ class Moment(StrEnum):
     IN_PROGRESS = "in_progress"
     ANSWERED = "answered"
     RESOLVED = "resolved"
+    APPEAL_RECEIVED = "appeal_received"
+    APPEAL_DECIDED = "appeal_decided"
+    SURVEY = "survey"
+    APOLOGY = "apology"
+    """Of a person, in one of the three tiers."""
     BREACHED_APOLOGY = "breached_apology"
+    """For a promised time that has passed."""
+
+
+class ApologyTier(StrEnum):
+    """Who apologises: the agent at once, a supervisor in writing, the regional head for a major complaint."""
+
+    AGENT = "agent"
+    SUPERVISOR = "supervisor"
+    REGIONAL_HEAD = "regional_head"
 
 
 class DeliveryChannel(StrEnum):
@@ -212,6 +232,18 @@ class DeliveryChannel(StrEnum):
     SMS = "sms"
     EMAIL = "email"
     WECHAT = "wechat"
+
+
+class StaffRole(StrEnum):
+    """What a member of staff may do follows from this."""
+
+    AGENT = "agent"
+    SUPERVISOR = "supervisor"
+    CENTRE_MANAGER = "centre_manager"
+    OUTLET_STAFF = "outlet_staff"
+    MANAGEMENT = "management"
+    AUDITOR = "auditor"
+    ADMINISTRATOR = "administrator"
 
 
 class ActorKind(StrEnum):

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from schemas.codes import ActorKind
+from schemas.codes import ActorKind, StaffRole
 
 RoutingKey = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -77,3 +77,7 @@ class Actor(Part):
     """Staff, unit or system name. Never a customer's name, number or address."""
     via: Code | None = None
     """The channel or surface the act came through, e.g. `desk`, `phone`, `terminal`."""
+    role: StaffRole | None = None
+    """Of a member of staff: the role that was made use of."""
+    unit: Code | None = None
+    """The outlet or hub that the person acted for."""

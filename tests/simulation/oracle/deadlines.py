@@ -167,7 +167,7 @@ def _rash(reading: Reading, ticket: str, events: list[Recorded]) -> Iterator[Vio
     for correction in [fact for fact in facts.values() if fact.verb == "corrected"]:
         fact, since = facts.get(correction.payload["corrects"]), us(correction.payload["at"])
         # What was delivered before there was a ticket counts from its opening.
-        causes = [event for event, counts_from in zip(events, _counted_from(events), strict=True) if counts_from == since]
+        causes = [event for event, counts in zip(events, _counted_from(events), strict=True) if counts == since]
         causes += [d for d in reading.delivered.get(ticket, ()) if us(d.payload["at"]) <= since]
         if fact is None or not causes or fact.verb not in STEPS:
             continue
