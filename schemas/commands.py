@@ -26,10 +26,9 @@ class Share(Part):
     percent: int = Field(ge=1, le=PERCENT)
 
 
-class FollowUp(Part):
-    """The same complaint again (催办): link it, raise severity, count a repeat."""
+class CameAgain(Part):
+    """What is known of a complaint about a matter that has a ticket."""
 
-    name: Literal["follow_up"] = "follow_up"
     complaint_id: UUID
     channel: Channel
     received_at: AwareDatetime
@@ -37,7 +36,13 @@ class FollowUp(Part):
     masked: MaskedContact
     flags: tuple[RiskFlag, ...] = ()
     matched_by: Code
-    """Which claim was found: `waybill`, `text` or `case`."""
+    """Which claim was found: `waybill`, `text` or `case`; `person` when somebody saw that it is the same."""
+
+
+class FollowUp(CameAgain):
+    """The same complaint again (催办): link it, raise severity, count a repeat."""
+
+    name: Literal["follow_up"] = "follow_up"
     opened_by: UUID | None = None
     """The complaint that opens the ticket: what the router asks when the ticket is not there yet."""
 
@@ -66,6 +71,13 @@ class LinkAsRepeat(Part):
     to_ticket: UUID
     to_routing_key: RoutingKey
     """Of that ticket, so that the follow-up finds the router that has it."""
+
+
+class AbsorbRepeat(CameAgain):
+    """Another ticket was linked to this one. The router says so to itself; nobody else does."""
+
+    name: Literal["absorb_repeat"] = "absorb_repeat"
+    from_ticket: UUID
 
 
 class RecordFindings(Part):
@@ -344,6 +356,7 @@ class Close(Part):
 
 Action = Annotated[
     FollowUp
+    | AbsorbRepeat
     | StartReview
     | CompleteReview
     | LinkAsRepeat

@@ -139,6 +139,14 @@ class TicketFollowedUp(TicketEvent):
     flags: tuple[RiskFlag, ...] = ()
 
 
+class TicketRepeatLinked(TicketFollowedUp):
+    """Another ticket turned out to tell of the same matter: its complainant is answered with this one."""
+
+    TYPE: ClassVar[str] = "amends.ticket.repeat_linked"
+
+    from_ticket: UUID
+
+
 class TicketReopened(TicketEvent):
     """It was settled, and is to be worked on again: the department stays responsible, no person has it."""
 

@@ -46,6 +46,7 @@ TICKET_EVENTS: Final[tuple[type[events.TicketEvent], ...]] = (
     events.TicketClassified,
     events.TicketAssigned,
     events.TicketFollowedUp,
+    events.TicketRepeatLinked,
     events.TicketReopened,
     events.TicketSeverityChanged,
     events.TicketReviewStarted,

@@ -31,7 +31,7 @@ from schemas.topics import TICKET_COMMAND, TICKET_EVENT
 from services.router.claims import Claim, Held, claims_of
 from services.router.classifier.extraction import Shipment
 from services.router.fate import Fate
-from services.router.lifecycle import TERMINAL
+from schemas.lifecycle import TERMINAL
 from services.router.number import Number, month_of
 from services.router.opening import facts_of, follow_up, opening, subject_of, text_of
 from services.router.placement import Need, Placement

@@ -16,7 +16,7 @@ from schemas.message import Message
 from services.router.assignment import Slot
 from services.router.command_handler import CommandHandler
 from services.router.complaint_handler import ComplaintHandler
-from services.router.lifecycle import SETTLED
+from schemas.lifecycle import SETTLED
 from services.router.placement import Placement
 from services.router.settled import Settled
 from services.router.ticket import Ticket

@@ -16,7 +16,7 @@ from schemas import ids
 from schemas.classification import Classification
 from schemas.codes import ActorKind, Channel, Language, RiskFlag, Severity, Source, TicketState
 from schemas.sealed import MaskedContact
-from services.router.lifecycle import EARLIER, OPEN, SETTLED, possible, target
+from schemas.lifecycle import EARLIER, OPEN, SETTLED, possible, target
 
 S = TicketState
 

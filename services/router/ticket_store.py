@@ -9,7 +9,7 @@ from pymongo.errors import BulkWriteError
 
 from schemas import ids
 from schemas.codes import TicketState
-from services.router.lifecycle import OPEN
+from schemas.lifecycle import OPEN
 from services.router.ticket import Ticket
 from services.runtime.mongo import Database, duplicate_indexes
 

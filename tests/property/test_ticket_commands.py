@@ -7,7 +7,7 @@ from schemas import commands as c
 from schemas import events as e
 from schemas.codes import Channel, Severity
 from schemas.sealed import MaskedContact
-from services.router.lifecycle import SETTLED, TERMINAL
+from schemas.lifecycle import SETTLED, TERMINAL
 from services.router.opening import opening
 from services.router.ticket import Assignment, Ticket, Unassignable, apply, fold
 from tests.unit.router.examples import AT, NAMES, NOBODY, command, complaint, decided, said

@@ -8,7 +8,7 @@ from schemas.classification import Matter
 from schemas.codes import ActorKind, Category, Channel, RiskFlag, Severity, TicketState
 from schemas.message import Actor
 from schemas.sealed import MaskedContact
-from services.router.lifecycle import LEGAL, SETTLED, TERMINAL, possible, table, target
+from schemas.lifecycle import LEGAL, SETTLED, TERMINAL, possible, table, target
 from services.router.ticket import (
     Assignment,
     Ticket,
