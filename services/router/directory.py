@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from schemas.codes import Category
+from services.router.handling import HandlingPolicy
 from services.router.policy import PLACE, AssignmentPolicy, Given, Name, RiskPolicy
 from services.runtime.written import told, wall_time
 
@@ -124,6 +125,7 @@ class Organisation(Given):
     people: tuple[Person, ...] = ()
     assignment: AssignmentPolicy
     risk: RiskPolicy = RiskPolicy()
+    handling: HandlingPolicy = HandlingPolicy()
 
     @cached_property
     def department_by_code(self) -> dict[str, Department]:

@@ -10,7 +10,7 @@ from services.router.directory import Organisation, WrongOrganisation, organisat
 from services.runtime.mongo import Database
 from services.runtime.written import read_yaml_file
 
-_SECTIONS = ("departments", "units", "people", "assignment", "risk")
+_SECTIONS = ("departments", "units", "people", "assignment", "risk", "handling")
 
 
 class DirectoryStore:
@@ -34,7 +34,7 @@ class DirectoryStore:
         return organisation(_without_id(newest[0])) if newest else None
 
     async def load(self, sections: Mapping[str, Any]) -> Organisation:
-        """Put sections (`departments`, `units`, `people`, `assignment`, `risk`) into force; the others stay.
+        """Put sections (`departments`, `units`, `people`, `assignment`, `risk`, `handling`) into force; the others stay.
 
         Raises:
             WrongOrganisation: with every problem; nothing was changed.
@@ -68,7 +68,7 @@ def packaged() -> dict[str, Any]:
     """The sections that come with the package."""
     folder = files("deploy.policies")
     sections: dict[str, Any] = {}
-    for name in ("directory.yaml", "assignment.yaml"):
+    for name in ("directory.yaml", "assignment.yaml", "handling.yaml"):
         sections |= read_yaml_file(folder / name)
     return sections
 
