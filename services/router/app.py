@@ -146,6 +146,7 @@ def parts(
         metrics=metrics,
         poll_s=settings.directory_poll_s,
         offer_s=settings.offer_s,
+        step_s=settings.step_s,
     )
     return [producer, Foundation(database, placement), upkeep, consumption]
 

@@ -7,14 +7,16 @@ from typing import Protocol
 from uuid import UUID
 
 from schemas.codes import ActorKind
-from schemas.commands import Assign, CompleteReview, FollowUp, TicketCommand
-from schemas.events import TicketEvent
+from schemas.commands import Assign, CompleteReview, FollowUp, HandOver, TicketCommand
+from schemas.events import TicketCommandRefused, TicketEvent, TicketLinked
+from schemas.ticket import Ticket, apply, fold
 from schemas.topics import TICKET_COMMAND, TICKET_EVENT
 from services.router.assignment import Asked, Subject
+from services.router.deciding import Assignment, Unassignable, absorbing, decide, reviewed, wants_assignment
+from services.router.directory import Organisation
 from services.router.fate import Fate
 from services.router.placement import Need, Placement
 from services.router.settled import Settled
-from services.router.ticket import Assignment, Ticket, Unassignable, apply, decide, fold, reviewed, wants_assignment
 from services.runtime.handling import Received, Refusal
 from services.runtime.producing import Outgoing
 from services.runtime.together import together
@@ -69,6 +71,7 @@ class _Run:
     stored: dict[UUID, list[TicketEvent]]
     """Events by what caused them, as they stood before."""
     commands: Sequence[Received[TicketCommand]]
+    organisation: Organisation
     untold: Sequence[TicketEvent]
     """Stored, and perhaps never published by a router that died: they come before anything that follows from them."""
     new: list[tuple[TicketEvent, str | None]] = field(default_factory=list)
@@ -77,6 +80,8 @@ class _Run:
     """Stored events of redelivered commands."""
     waiting: deque[Received[TicketCommand]] = field(init=False)
     assignment: Assignment | Unassignable | None = None
+    decided: list[tuple[str, str]] = field(default_factory=list)
+    """Names of the commands that were decided, each with `done` or why not."""
 
     def __post_init__(self) -> None:
         self.waiting = deque(self.commands)
@@ -90,12 +95,14 @@ class _Run:
                 self.again += [(event, received.traceparent) for event in self.stored[command.command_id]]
                 self.waiting.popleft()
                 continue
-            if wants_assignment(self.ticket, command, taken_at=received.recorded_at) and self.assignment is None:
+            when, by = received.recorded_at, self.organisation
+            if self.assignment is None and wants_assignment(self.ticket, command, taken_at=when, organisation=by):
                 if not _late_offer(self.ticket, command):
                     return _need(self.ticket, command)
                 self.assignment = _present(self.ticket)
-            events = decide(self.ticket, command, self.assignment, taken_at=received.recorded_at)
+            events = decide(self.ticket, command, self.assignment, taken_at=when, organisation=by)
             self.assignment = None
+            self.decided += [(command.action.name, _outcome(event)) for event in events[:1]]
             for event in events:
                 self.ticket = apply(self.ticket, event)
                 self.new.append((event, received.traceparent))
@@ -131,8 +138,11 @@ class CommandHandler:
                 if ticket_id not in lost:
                     settled.tickets[ticket_id] = run.ticket
                     settled.appended += [event for event, _ in run.new]
-                    told = [*((event, None) for event in run.untold), *run.again, *run.new]
-                    settled.outgoing += [Outgoing(TICKET_EVENT, event, trace) for event, trace in told]
+                    settled.decided += run.decided
+                    for event, trace in [*((event, None) for event in run.untold), *run.again, *run.new]:
+                        settled.outgoing.append(Outgoing(TICKET_EVENT, event, trace))
+                        if isinstance(event, TicketLinked):
+                            settled.outgoing.append(Outgoing(TICKET_COMMAND, absorbing(run.ticket, event), trace))
             pending = await self._runs({ticket: by_ticket[ticket] for ticket in lost})
         if unknown:
             await self._look_for(settled, unknown)
@@ -147,7 +157,9 @@ class CommandHandler:
                 caused: dict[UUID, list[TicketEvent]] = defaultdict(list)
                 for event in events:
                     caused[event.causation_id].append(event)
-                runs[ticket_id] = _Run(fold(events), dict(caused), commands[ticket_id], untold)
+                runs[ticket_id] = _Run(
+                    fold(events), dict(caused), commands[ticket_id], self.placement.organisation, untold
+                )
         return runs
 
     async def _advance(self, runs: list[_Run]) -> None:
@@ -198,6 +210,10 @@ def _forwarded(command: TicketCommand, action: FollowUp, fate: Fate) -> TicketCo
     )
 
 
+def _outcome(event: TicketEvent) -> str:
+    return event.why if isinstance(event, TicketCommandRefused) else "done"
+
+
 def _late_offer(ticket: Ticket, command: TicketCommand) -> bool:
     """Whether the router offers a ticket to a department though a person has it by now."""
     return command.action == Assign() and command.actor.kind is ActorKind.SYSTEM and ticket.person is not None
@@ -229,4 +245,6 @@ def _need(ticket: Ticket, command: TicketCommand) -> Need:
         subject = replace(subject, category=said.primary, sub=said.sub, severity=said.severity, flags=said.flags)
     elif isinstance(action, Assign):
         asked = Asked(action.department, action.unit, action.person)
+    elif isinstance(action, HandOver):
+        asked = Asked(action.department, action.unit)
     return Need(ticket.id, subject, command.issued_at, asked, holder=ticket.person)

@@ -26,17 +26,17 @@ from schemas.codes import TicketState
 from schemas.commands import TicketCommand
 from schemas.complaint import ComplaintSubmitted, Wording
 from schemas.events import TicketEvent
+from schemas.lifecycle import TERMINAL
 from schemas.sealed import Sealed
+from schemas.ticket import fold
 from schemas.topics import TICKET_COMMAND, TICKET_EVENT
 from services.router.claims import Claim, Held, claims_of
 from services.router.classifier.extraction import Shipment
 from services.router.fate import Fate
-from schemas.lifecycle import TERMINAL
 from services.router.number import Number, month_of
 from services.router.opening import facts_of, follow_up, opening, subject_of, text_of
 from services.router.placement import Need, Placement
 from services.router.settled import Settled
-from services.router.ticket import fold
 from services.runtime.handling import Received, Refusal
 from services.runtime.producing import Outgoing
 from services.runtime.sealing import CannotOpen

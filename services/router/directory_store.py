@@ -34,7 +34,7 @@ class DirectoryStore:
         return organisation(_without_id(newest[0])) if newest else None
 
     async def load(self, sections: Mapping[str, Any]) -> Organisation:
-        """Put sections (`departments`, `units`, `people`, `assignment`, `risk`, `handling`) into force; the others stay.
+        """Put sections (as named in `_SECTIONS`) into force; the others stay.
 
         Raises:
             WrongOrganisation: with every problem; nothing was changed.

@@ -12,14 +12,15 @@ from uuid import UUID
 
 from schemas.commands import TicketCommand
 from schemas.complaint import ComplaintSubmitted
+from schemas.lifecycle import SETTLED
 from schemas.message import Message
+from schemas.ticket import Ticket
 from services.router.assignment import Slot
 from services.router.command_handler import CommandHandler
 from services.router.complaint_handler import ComplaintHandler
-from schemas.lifecycle import SETTLED
+from services.router.handling import HandlingPolicy
 from services.router.placement import Placement
 from services.router.settled import Settled
-from services.router.ticket import Ticket
 from services.runtime.handling import Received, Refusal
 from services.runtime.producing import Outgoing
 
@@ -30,7 +31,9 @@ PIECE: Final = 400
 class Tickets(Protocol):
     """The projection."""
 
-    async def project(self, tickets: Sequence[Ticket], *, fresh: Iterable[UUID] = ()) -> None:
+    async def project(
+        self, tickets: Sequence[Ticket], *, fresh: Iterable[UUID] = (), policy: HandlingPolicy | None = None
+    ) -> None:
         """Show tickets."""
 
     async def versions(self, tickets: Iterable[UUID]) -> dict[UUID, int]:
@@ -90,7 +93,8 @@ class Router:
 
     async def _finish(self, settled: Settled) -> list[Refusal]:
         await self.publish(settled.outgoing)
-        await self.tickets.project(list(settled.tickets.values()), fresh=settled.fresh)
+        policy = self.placement.organisation.handling
+        await self.tickets.project(list(settled.tickets.values()), fresh=settled.fresh, policy=policy)
         await self.parked.unpark(settled.parked)
         await self._tidy(settled)
         self.count(settled)

@@ -13,7 +13,7 @@ from schemas.events import TicketAssigned, TicketClassified, TicketEvent, Ticket
 from schemas.message import Actor
 from schemas.sealed import MaskedContact
 from services.router.assignment import Subject
-from services.router.ticket import Assignment, Unassignable
+from services.router.deciding import Assignment, Unassignable
 
 ROUTER: Final = Actor(kind=ActorKind.SYSTEM, id="router")
 

@@ -23,3 +23,4 @@ class RouterSettings(RuntimeSettings):
     router_linger_s: float = Field(0.02, ge=0, le=1, description="Seconds that a batch waits for more messages.")
     directory_poll_s: float = Field(2.0, gt=0, le=60, description="Seconds between looks at directory and capacity.")
     offer_s: float = Field(1.0, gt=0, le=60, description="Seconds between offers of waiting tickets to free people.")
+    step_s: float = Field(5.0, gt=0, le=3600, description="Seconds between looks at what time alone brings about.")

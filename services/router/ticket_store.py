@@ -1,6 +1,7 @@
 """What tickets look like now: collection `tickets`, a projection that can be made again from the events."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,7 +11,9 @@ from pymongo.errors import BulkWriteError
 from schemas import ids
 from schemas.codes import TicketState
 from schemas.lifecycle import OPEN
-from services.router.ticket import Ticket
+from schemas.ticket import Ticket
+from services.router.agenda import next_step
+from services.router.handling import HandlingPolicy
 from services.runtime.mongo import Database, duplicate_indexes
 
 _OPEN: Final = sorted(state.value for state in OPEN)
@@ -23,34 +26,40 @@ class TicketStore:
         self._tickets = database["tickets"]
 
     async def create_indexes(self) -> None:
-        """For finding the oldest that waits for a person."""
+        """For finding the oldest that waits for a person, and those whose next step is due."""
         await self._tickets.create_index([("person", 1), ("department", 1), ("opened_at", 1)])
+        await self._tickets.create_index([("next_step.at", 1)], sparse=True)
 
-    async def project(self, tickets: Sequence[Ticket], *, fresh: Iterable[UUID] = ()) -> None:
+    async def project(
+        self, tickets: Sequence[Ticket], *, fresh: Iterable[UUID] = (), policy: HandlingPolicy | None = None
+    ) -> None:
         """Show these tickets, unless a later version of them is shown already.
 
         Args:
             tickets: as they are now.
             fresh: those that were opened just now: a plain insert is many times faster than an upsert.
+            policy: says which step is next, and when; the packaged one when it is left out.
         """
+        policy = policy or HandlingPolicy()
         new = set(fresh)
         first = [t for t in tickets if t.id in new]
         others = [t for t in tickets if t.id not in new]
         if first:
             try:
-                await self._tickets.insert_many([document(t) for t in first], ordered=False)
+                await self._tickets.insert_many([document(t, policy) for t in first], ordered=False)
             except BulkWriteError as refusal:
                 others += [first[i] for i in duplicate_indexes(refusal)]
         # Where a later version is there, the filter misses and the upsert meets its `_id`; where another router was
         # inserting at this instant, it meets it too. A second go without upsert tells the two apart.
-        refused = await self._replace(others, upsert=True)
-        await self._replace([others[i] for i in refused], upsert=False)
+        refused = await self._replace(others, policy, upsert=True)
+        await self._replace([others[i] for i in refused], policy, upsert=False)
 
-    async def _replace(self, tickets: Sequence[Ticket], *, upsert: bool) -> set[int]:
+    async def _replace(self, tickets: Sequence[Ticket], policy: HandlingPolicy, *, upsert: bool) -> set[int]:
         if not tickets:
             return set()
         writes = [
-            ReplaceOne({"_id": str(t.id), "version": {"$lt": t.version}}, document(t), upsert=upsert) for t in tickets
+            ReplaceOne({"_id": str(t.id), "version": {"$lt": t.version}}, document(t, policy), upsert=upsert)
+            for t in tickets
         ]
         try:
             await self._tickets.bulk_write(writes, ordered=False)
@@ -83,11 +92,17 @@ class TicketStore:
         shown = {"routing_key": 1, "version": 1, "unit": 1, "category": 1}
         return await self._tickets.find(query, shown).sort("opened_at", 1).limit(count_max).to_list(None)
 
+    async def due(self, now: datetime, *, count_max: int) -> list[dict[str, Any]]:
+        """Tickets whose next step is due, the longest due first; of each what asking for it needs."""
+        query = {"next_step.at": {"$lte": now}}
+        shown = {"routing_key": 1, "version": 1, "next_step": 1}
+        return await self._tickets.find(query, shown).sort("next_step.at", 1).limit(count_max).to_list(None)
 
-def document(ticket: Ticket) -> dict[str, Any]:
-    """The document that shows a ticket. Ids are strings."""
-    said = ticket.classification
-    return {
+
+def document(ticket: Ticket, policy: HandlingPolicy) -> dict[str, Any]:
+    """The document that shows a ticket. Ids are strings. `next_step` is there when time alone brings one about."""
+    said, step = ticket.classification, next_step(ticket, policy)
+    shown = {
         "_id": ids.text(ticket.id),
         "number": ticket.number,
         "state": ticket.state.value,
@@ -120,4 +135,9 @@ def document(ticket: Ticket) -> dict[str, Any]:
         "received_at": ticket.received_at,
         "opened_at": ticket.opened_at,
         "updated_at": ticket.updated_at,
+        "remedy": ticket.remedy,
+        "amount": ticket.amount.model_dump(mode="json") if ticket.amount else None,
+        "linked_to": ids.text(ticket.linked_to) if ticket.linked_to else None,
+        "archived": ticket.archived,
     }
+    return shown | {"next_step": step._asdict()} if step else shown

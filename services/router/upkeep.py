@@ -1,4 +1,7 @@
-"""What the router does beside its messages: follow the directory, and offer waiting tickets to people who are free."""
+"""What the router does beside its messages.
+
+It follows the directory, offers waiting tickets to people who are free, and asks for what time alone brings about.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,6 +13,7 @@ from schemas import ids
 from schemas.codes import Category
 from schemas.commands import Assign, TicketCommand
 from schemas.topics import TICKET_COMMAND
+from services.router.agenda import ACTIONS
 from services.router.directory import Organisation, WrongOrganisation
 from services.router.opening import ROUTER
 from services.router.placement import Placement
@@ -24,6 +28,8 @@ WAITING_MAX: Final = 500
 """Waiting tickets of a department that are looked at in one turn."""
 TOLD_AGAIN_S: Final = 60.0
 """How old the number of waiting tickets of a department may be while nobody there is free."""
+STEPS_MAX: Final = 500
+"""Due steps that are asked for in one turn."""
 OFFERED_AGAIN_S: Final = 10.0
 OFFERS_REMEMBERED_MAX: Final = 50_000
 
@@ -43,6 +49,9 @@ class Waiting(Protocol):
 
     async def waiting(self, department: str, *, count_max: int) -> list[dict[str, Any]]:
         """Open tickets that no person has, the oldest first."""
+
+    async def due(self, now: datetime, *, count_max: int) -> list[dict[str, Any]]:
+        """Tickets whose next step is due."""
 
 
 class Parked(Protocol):
@@ -67,6 +76,7 @@ class Upkeep:
         metrics: RouterMetrics,
         poll_s: float,
         offer_s: float,
+        step_s: float,
     ) -> None:
         """Wire it.
 
@@ -80,6 +90,7 @@ class Upkeep:
             metrics: what is counted.
             poll_s: seconds between looks at directory and capacity.
             offer_s: seconds between offers.
+            step_s: seconds between looks at what is due.
         """
         self._placement = placement
         self._directory = directory
@@ -90,6 +101,7 @@ class Upkeep:
         self._metrics = metrics
         self._poll_s = poll_s
         self._offer_s = offer_s
+        self._step_s = step_s
         self._offered: dict[UUID, float] = {}
         self._told_at: dict[str, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -99,6 +111,7 @@ class Upkeep:
         self._tasks = [
             asyncio.create_task(every(self._poll_s, self.refresh), name="directory"),
             asyncio.create_task(every(self._offer_s, self.offer), name="offers"),
+            asyncio.create_task(every(self._step_s, self.take_steps), name="steps"),
         ]
 
     async def stop(self) -> None:
@@ -137,6 +150,14 @@ class Upkeep:
             commands += self._wanted(department.code, waiting, now)
         if commands:
             await self._publish([Outgoing(TICKET_COMMAND, command) for command in commands])
+
+    async def take_steps(self) -> None:
+        """Ask for what is due: that a matter nobody objects to is settled, that the complainant is asked, the end."""
+        if not self._offers():
+            return
+        due = await self._tickets.due(datetime.now(UTC), count_max=STEPS_MAX)
+        if due:
+            await self._publish([Outgoing(TICKET_COMMAND, _step(ticket)) for ticket in due])
 
     def _is_due(self, department: str, now: datetime) -> bool:
         """Whether somebody is free, or the number of those that wait was told long ago.
@@ -185,3 +206,18 @@ class Upkeep:
         self._offered = {
             id_: at for id_, at in list(self._offered.items())[-OFFERS_REMEMBERED_MAX:] if now_s - at < OFFERED_AGAIN_S
         }
+
+
+def _step(ticket: dict[str, Any]) -> TicketCommand:
+    ticket_id, version, step = UUID(ticket["_id"]), ticket["version"], ticket["next_step"]
+    return TicketCommand(
+        routing_key=ticket["routing_key"],
+        # Asked for again it is the same command, and one that the ticket has gone on from does nothing.
+        command_id=ids.command_id(ticket_id, f"step/{version}/{step['command']}"),
+        ticket_id=ticket_id,
+        issued_at=step["at"],
+        actor=ROUTER,
+        reason="time_passed",
+        expected_version=version,
+        action=ACTIONS[step["command"]],
+    )

@@ -16,17 +16,18 @@ from schemas.classification import Classification, Extracted
 from schemas.codec import Encoded, decode, encode
 from schemas.complaint import ComplaintSubmitted, Wording
 from schemas.events import TicketEvent
+from schemas.ticket import Ticket, fold
 from schemas.topics import COMPLAINT_SUBMITTED
 from services.router import claim_store, complaint_store, contact_store, event_store, ticket_store
 from services.router.assignment import Subject, route
 from services.router.claims import Claim, Held, claims_of
 from services.router.classification import classify, extract
+from services.router.deciding import Assignment, Unassignable, decide
 from services.router.directory import organisation
 from services.router.directory_store import packaged
 from services.router.fate import Fate
 from services.router.number import Number, month_of
 from services.router.opening import facts_of, follow_up, opening, subject_of, text_of
-from services.router.ticket import Assignment, Ticket, Unassignable, decide, fold
 from services.runtime.sealing import Keyring
 
 _TYPES = COMPLAINT_SUBMITTED.by_type

@@ -5,12 +5,15 @@ from hypothesis import strategies as st
 
 from schemas import commands as c
 from schemas import events as e
-from schemas.codes import Channel, Severity
+from schemas.codes import Channel, Severity, TicketState
+from schemas.lifecycle import SETTLED
 from schemas.sealed import MaskedContact
-from schemas.lifecycle import SETTLED, TERMINAL
+from schemas.ticket import Ticket, apply, fold
+from services.router.deciding import Assignment, Unassignable
 from services.router.opening import opening
-from services.router.ticket import Assignment, Ticket, Unassignable, apply, fold
-from tests.unit.router.examples import AT, NAMES, NOBODY, command, complaint, decided, said
+from tests.unit.router.examples import AT, NAMES, NOBODY, command, complaint, decided, said, small_network
+from tests.unit.router.test_deciding import ACTIONS as NAMED
+from tests.unit.router.test_deciding import MUCH, WELL_FOUNDED
 
 ACTIONS = st.one_of(
     st.just(
@@ -24,20 +27,8 @@ ACTIONS = st.one_of(
         )
     ),
     st.sampled_from(
-        [
-            c.StartReview(),
-            c.CompleteReview(),
-            c.CompleteReview(severity=Severity.LOW),
-            c.Assign(),
-            c.FirstAction(),
-            c.Answer(),
-            c.Resolve(),
-            c.WaitForCustomer(),
-            c.WaitForThirdParty(),
-            c.Resume(),
-            c.Withdraw(),
-            c.Close(),
-        ]
+        [action for name, action in NAMED.items() if name != "follow_up"]
+        + [c.Assign(), c.CompleteReview(severity=Severity.LOW), c.Answer(amount=MUCH), c.RecordSurvey(score=1)]
     ),
     st.builds(c.ChangeSeverity, severity=st.sampled_from(Severity)),
 )
@@ -71,7 +62,8 @@ def run(events: list[e.TicketEvent], steps: list[tuple[c.Action, Assignment | Un
     for number, (action, assignment, age) in enumerate(steps):
         # Nine commands in ten name no version or the right one, the tenth an old one.
         expected = now.version - 1 if age == 0 else None
-        for event in decided(now, command(now, action, str(number), expected_version=expected), assignment):
+        founded = WELL_FOUNDED if age > 4 else {}
+        for event in decided(now, command(now, action, str(number), expected_version=expected, **founded), assignment):
             now = apply(now, event)
             events.append(event)
     return now
@@ -91,16 +83,32 @@ def test_replay_equals_what_was_kept(steps: list[tuple[c.Action, Assignment, int
 
 
 @given(steps=STEPS, needs_review=st.booleans())
-def test_only_a_follow_up_leads_out_of_a_terminal_state(
+def test_a_settled_ticket_is_worked_on_again_only_when_it_says_so(
     steps: list[tuple[c.Action, Assignment, int]], *, needs_review: bool
 ) -> None:
-    """A ticket that is closed or withdrawn stays so until the complainant comes again."""
+    """It is reopened or appealed against; what was withdrawn comes back by the complainant's word alone."""
     events = opened(needs_review=needs_review)
     run(events, steps)
     for before, after in pairwise(events):
-        assert isinstance(after, e.TicketReopened) == (before.state in SETTLED and after.state not in SETTLED)
-        if before.state in TERMINAL and after.state is not before.state:
+        comes_back = before.state in SETTLED and after.state not in SETTLED
+        assert isinstance(after, e.TicketReopened | e.TicketAppealed) >= comes_back
+        assert comes_back >= isinstance(after, e.TicketReopened)
+        if before.state is TicketState.WITHDRAWN and comes_back:
             assert isinstance(before, e.TicketFollowedUp)
+
+
+@given(steps=STEPS, needs_review=st.booleans())
+def test_nothing_is_paid_without_authority(
+    steps: list[tuple[c.Action, Assignment, int]], *, needs_review: bool
+) -> None:
+    """Each amount that was answered was within a role's authority, or approved by others than its proposer."""
+    events = opened(needs_review=needs_review)
+    run(events, steps)
+    policy = small_network().handling
+    for before, after in pairwise(events):
+        if isinstance(after, e.TicketAnswered | e.TicketAppealDecided) and after.amount is not None:
+            approved = isinstance(before, e.TicketApproved) and not before.remaining
+            assert approved or policy.covers(after.actor.role, after.amount)
 
 
 @given(steps=STEPS)

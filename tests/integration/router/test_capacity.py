@@ -69,6 +69,7 @@ def upkeep(scene: Scene, router: Router, mongo_url: str, database_name: str) -> 
         metrics=RouterMetrics(CollectorRegistry()),
         poll_s=60,
         offer_s=60,
+        step_s=60,
     )
 
 

@@ -11,9 +11,10 @@ from schemas.complaint import ComplaintSubmitted
 from schemas.events import TicketEvent
 from schemas.message import Actor
 from schemas.sealed import ContactIndex, MaskedContact, Sealed
+from schemas.ticket import Ticket, fold
+from services.router.deciding import Assignment, Unassignable, decide
 from services.router.directory import Organisation, organisation
 from services.router.opening import opening
-from services.router.ticket import Assignment, Ticket, Unassignable, decide, fold
 
 NAMES = UUID("5b0e9f3c-6f0e-4c56-8a51-2f4a1f6f0c11")
 AT = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
@@ -86,7 +87,7 @@ def command(of: Ticket, action: Action, name: str = "1", **fields: Any) -> Ticke
 
 def decided(of: Ticket, asked: TicketCommand, assignment: Assignment | Unassignable | None = None) -> list[TicketEvent]:
     """What a command does that the broker took when it was issued."""
-    return decide(of, asked, assignment, taken_at=asked.issued_at)
+    return decide(of, asked, assignment, taken_at=asked.issued_at, organisation=small_network())
 
 
 def small_network(**sections: Any) -> Organisation:

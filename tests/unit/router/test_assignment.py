@@ -4,9 +4,9 @@ import pytest
 
 from schemas.codes import Category, Channel, RiskFlag, Severity, Source
 from services.router.assignment import Asked, Capacity, Slot, Subject, able, route
+from services.router.deciding import Unassignable
 from services.router.directory import Organisation, WrongOrganisation, organisation
 from services.router.directory_store import packaged
-from services.router.ticket import Unassignable
 from tests.unit.router.examples import AT, small_network
 
 
