@@ -10,6 +10,7 @@ import click
 import yaml
 from prometheus_client import CollectorRegistry
 
+from schemas import lifecycle
 from schemas.publishing import async_api, json_schema
 from schemas.topics import MESSAGES
 from services.runtime import metrics
@@ -52,8 +53,22 @@ def generated() -> Iterator[tuple[str, str]]:
         "schemas/published/asyncapi.yaml",
         yaml.safe_dump(async_api(version=version("amends")), sort_keys=False, allow_unicode=True, width=110),
     )
+    yield "docs/lifecycle.md", lifecycle_page()
     yield "docs/settings.md", settings_page()
     yield "docs/metrics.md", metrics_page()
+
+
+def lifecycle_page() -> str:
+    """What each command leads to in each state, as a Markdown table."""
+    return f"""# The life of a ticket
+
+What each command leads to in each state; a dot is a refusal, which says why and what is possible instead. *same* leaves
+the state as it is, *earlier* returns to the one that waiting interrupted, *proposed* leads where the command leads that
+had to be approved. The table is `schemas/lifecycle.py`; what a ticket's own history forbids beside it is in
+`schemas/ticket.py`, amounts, windows and the chain of approval are in `deploy/policies/handling.yaml`.
+
+{lifecycle.table()}
+"""
 
 
 def settings_page() -> str:

@@ -25,12 +25,24 @@ def test_checked_in_schema_is_what_the_model_gives(ce_type):
 
 @by_type
 def test_golden_example_decodes_and_encodes_to_the_same_json(ce_type):
-    """A message that was ever written in this version can be read, and nothing of it is dropped or renamed."""
+    """A message that was ever written in this version can be read, and nothing of it is dropped or renamed.
+
+    A field that was added since comes with its default.
+    """
     golden = (GOLDEN / f"{ce_type}.json").read_bytes()
     decoded = codec.decode(golden, [("ce_type", ce_type.encode())]).message
     encoded = codec.encode(decoded)
-    assert json.loads(encoded.value) == json.loads(golden)
+    assert _of(json.loads(golden), json.loads(encoded.value)) == json.loads(golden)
     assert dict(encoded.headers)["ce_type"] == ce_type.encode()
+
+
+def _of(known, value):
+    """Of a value the fields that were known, at every depth."""
+    if isinstance(known, dict):
+        return {name: _of(known[name], value[name]) for name in known if name in value}
+    if isinstance(known, list):
+        return [_of(a, b) for a, b in zip(known, value, strict=True)]
+    return value
 
 
 @by_type
