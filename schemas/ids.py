@@ -61,3 +61,8 @@ def notification_id(ticket: UUID, moment: str, occasion: str) -> UUID:
 def notification_event_id(notification: UUID, kind: str, attempt: int = 0) -> UUID:
     """What happened to a notification: `kind` as in its type's past verb, `attempt` counts channels tried from 0."""
     return _named(notification, f"{kind}/{attempt}")
+
+
+def note_ref(command: UUID, ticket: UUID) -> UUID:
+    """Where the words that belong to a command on a ticket are kept."""
+    return _named(command, f"note/{ticket}")

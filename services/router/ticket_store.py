@@ -137,6 +137,7 @@ def document(ticket: Ticket, policy: HandlingPolicy) -> dict[str, Any]:
         "updated_at": ticket.updated_at,
         "remedy": ticket.remedy,
         "amount": ticket.amount.model_dump(mode="json") if ticket.amount else None,
+        "shares": [{"unit": share.unit, "percent": share.percent} for share in ticket.shares],
         "linked_to": ids.text(ticket.linked_to) if ticket.linked_to else None,
         "archived": ticket.archived,
     }

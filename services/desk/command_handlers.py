@@ -1,0 +1,129 @@
+"""What happens to a command at the desk: looked at, its words sealed and kept, issued, and waited for.
+
+The words are kept before the command that names them is issued. A command that is not decided in time is not lost: the
+broker has it, and asking again with the same id finds what became of it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+from uuid import UUID, uuid4
+
+from schemas.events import TicketEvent
+from schemas.notes import Note
+from schemas.ticket import fold
+from schemas.topics import TICKET_COMMAND
+from services.desk.commanding import (
+    Answer,
+    Asked,
+    Order,
+    Pending,
+    Unknown,
+    command_of,
+    note_ref,
+    outcome,
+    refusal_ahead,
+)
+from services.desk.person import Person
+from services.runtime.producing import Outgoing
+
+_LOOK_S: Final = (0.02, 0.03, 0.05, 0.08, 0.1)
+"""Pauses between looks; the last one goes on."""
+
+
+class Trail(Protocol):
+    """The event store, read only."""
+
+    async def events(self, tickets: Iterable[UUID]) -> Mapping[UUID, Sequence[TicketEvent]]:
+        """All events of tickets, in order. A ticket that is not there is left out."""
+
+
+class Notes(Protocol):
+    """Words, sealed."""
+
+    async def put(self, ref: UUID, note: Note, *, ticket: UUID, at: datetime) -> None:
+        """Keep a note. Again is harmless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A command for one ticket, as it was asked."""
+
+    ticket_id: UUID
+    asked: Asked
+    expected_version: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commands:
+    """Issues commands for people."""
+
+    trail: Trail
+    notes: Notes
+    publish: Callable[[Sequence[Outgoing]], Awaitable[None]]
+    now: Callable[[], datetime]
+    wait_s: float
+
+    async def issue(self, person: Person, wanted: Sequence[Wanted]) -> list[Answer]:
+        """Ask for each, one or many, and wait until all are decided or the time is over; answers in the same order."""
+        known = await self.trail.events(w.ticket_id for w in wanted)
+        answers: dict[int, Answer] = {}
+        orders: dict[int, Order] = {}
+        for number, one in enumerate(wanted):
+            events = known.get(one.ticket_id)
+            if not events:
+                answers[number] = Unknown()
+                continue
+            order = Order(one.asked, fold(events), one.asked.command_id or uuid4(), one.expected_version)
+            ahead = refusal_ahead(order, person, events)
+            if ahead is None:
+                orders[number] = order
+            else:
+                answers[number] = ahead
+        await self._send(person, list(orders.values()))
+        answers |= await self._decided(orders)
+        return [answers[number] for number in range(len(wanted))]
+
+    async def look(self, command_id: UUID, ticket_id: UUID) -> Answer:
+        """What became of a command that was issued before; pending when nothing has yet."""
+        events = (await self.trail.events([ticket_id])).get(ticket_id)
+        if not events:
+            return Unknown()
+        return outcome(command_id, fold(events), events) or Pending(command_id)
+
+    async def _send(self, person: Person, orders: Sequence[Order]) -> None:
+        if not orders:
+            return
+        at = self.now()
+        await asyncio.gather(
+            *(
+                self.notes.put(note_ref(order), order.asked.note, ticket=order.ticket.id, at=at)
+                for order in orders
+                if order.asked.note is not None
+            )
+        )
+        await self.publish([Outgoing(TICKET_COMMAND, command_of(order, person, at=at)) for order in orders])
+
+    async def _decided(self, orders: Mapping[int, Order]) -> dict[int, Answer]:
+        answers: dict[int, Answer] = {}
+        waiting = dict(orders)
+        pauses = iter(_LOOK_S)
+        pause = next(pauses)
+        try:
+            async with asyncio.timeout(self.wait_s):
+                while waiting:
+                    await asyncio.sleep(pause)
+                    pause = next(pauses, pause)
+                    found = await self.trail.events(order.ticket.id for order in waiting.values())
+                    for number, order in list(waiting.items()):
+                        events = found.get(order.ticket.id, ())
+                        expected = order.expected_version
+                        said = outcome(order.command_id, fold(events), events, expected_version=expected)
+                        if said is not None:
+                            answers[number] = said
+                            del waiting[number]
+        except TimeoutError:
+            pass
+        return answers | {number: Pending(order.command_id) for number, order in waiting.items()}
