@@ -24,9 +24,11 @@ from services.desk.commanding import (
     command_of,
     note_ref,
     outcome,
+    place_of,
     refusal_ahead,
 )
 from services.desk.person import Person
+from services.desk.rights import may
 from services.runtime.producing import Outgoing
 
 _LOOK_S: Final = (0.02, 0.03, 0.05, 0.08, 0.1)
@@ -86,12 +88,12 @@ class Commands:
         answers |= await self._decided(orders)
         return [answers[number] for number in range(len(wanted))]
 
-    async def look(self, command_id: UUID, ticket_id: UUID) -> Answer:
+    async def look(self, person: Person, command_id: UUID, ticket_id: UUID) -> Answer:
         """What became of a command that was issued before; pending when nothing has yet."""
         events = (await self.trail.events([ticket_id])).get(ticket_id)
-        if not events:
+        if not events or not may(person, "read_ticket", place_of(ticket := fold(events))):
             return Unknown()
-        return outcome(command_id, fold(events), events) or Pending(command_id)
+        return outcome(command_id, ticket, events) or Pending(command_id)
 
     async def _send(self, person: Person, orders: Sequence[Order]) -> None:
         if not orders:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from tests.simulation.aims import STEPS, WRITES
+from tests.simulation.lives import life
 from tests.simulation.network import Mishap
 from tests.simulation.provider import Whim
 
@@ -74,6 +75,7 @@ class Asked:
     after_s: float
     action: dict[str, Any]
     twice: bool = False
+    role: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,13 @@ def scenario(seed: int) -> Scenario:
             faults += more
         made.faults.extend(sorted(faults, key=lambda fault: fault.at_s))
         made.asked.extend(_asked_unwatched(random.Random(f"unwatched {seed}"), made))
+    # With a draw of its own, which leaves all others as they are.
+    living = random.Random(f"life {seed}")
+    if living.random() < 0.4:
+        ticket = living.randrange(2)
+        made.asked.extend(
+            Asked(ticket, at_s, action, living.random() < 0.1, role) for at_s, (role, action) in life(living)
+        )
     return made
 
 

@@ -366,19 +366,29 @@ class World:
 
     def _command(self, opened: dict[str, Any], asked: Asked, place: int) -> None:
         self._pending -= 1
+        id_ = UUID(int=random.Random(f"command {self.scenario.seed} {place}").getrandbits(128), version=4)
         command = TicketCommand(
-            command_id=UUID(int=random.Random(f"command {self.scenario.seed} {place}").getrandbits(128), version=4),
+            command_id=id_,
             ticket_id=UUID(opened["ticket_id"]),
             routing_key=opened["routing_key"],
             issued_at=datetime.now(UTC),
-            actor=Actor(kind=ActorKind.AGENT, id="agent-7", via="desk"),
-            action=asked.action,  # type: ignore[arg-type]
+            actor=Actor(kind=ActorKind.AGENT, id=asked.role or "agent-7", via="desk", role=asked.role),
+            reason="because" if asked.role else "",
+            note_ref=id_ if asked.role else None,
+            action=self._resolved(asked.action),  # type: ignore[arg-type]
         )
         encoded = encode(command)
         for _ in range(1 + asked.twice):
             self.broker.log.append(
                 "ticket-command", self._partition_of(opened), encoded.key, encoded.value, encoded.headers
             )
+
+    def _resolved(self, action: dict[str, Any]) -> dict[str, Any]:
+        """The action with the ticket that it names by number; the last one where there are not so many."""
+        if "to_ticket" not in action:
+            return action
+        other = self._opened[min(action["to_ticket"], len(self._opened) - 1)]
+        return {**action, "to_ticket": other["ticket_id"], "to_routing_key": other["routing_key"]}
 
     def _partition_of(self, opened: dict[str, Any]) -> int:
         key = opened["routing_key"].encode()

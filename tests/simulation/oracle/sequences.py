@@ -26,6 +26,8 @@ OF_STORE = {"_id", "type", "then"}
 """What a document of the store has beside its event."""
 SETTLED = {"resolved", "closed", "withdrawn"}
 """States in which nobody works on a ticket."""
+AGAIN = {"followed_up", "repeat_linked"}
+"""The complainant came again."""
 CHINA = ZoneInfo("Asia/Shanghai")
 
 
@@ -68,15 +70,18 @@ def _as_stored(record: Recorded, document: Payload | None) -> Iterator[Violation
 
 
 def _life(ticket: str, published: list[Recorded]) -> Iterator[Violation]:
-    """What no ticket goes through: other things than complaining again after its end, a refusal that changes it."""
-    state = "opened"
+    """What no ticket goes through: coming back without saying so, a refusal that changes it."""
+    state, before = "opened", ""
     for record in sorted(published, key=lambda r: r.payload["sequence"]):
-        said = record.payload
-        if state in {"closed", "withdrawn"} and record.verb not in {"followed_up", "reopened", "command_refused"}:
-            yield Violation(3, ticket, f"event {said['sequence']} ({record.verb}) on a ticket that is {state}")
-        if record.verb in {"command_refused", "followed_up", "severity_changed"} and said["state"] != state:
-            yield Violation(3, ticket, f"event {said['sequence']} ({record.verb}) moves it from {state}")
-        state = said["state"]
+        said, verb = record.payload, record.verb
+        is_moved = said["state"] != state
+        if is_moved and state in {"closed", "withdrawn"} and verb != "reopened":
+            yield Violation(3, ticket, f"event {said['sequence']} ({verb}) on a ticket that is {state}")
+        if verb == "reopened" and state == "withdrawn" and before not in AGAIN:
+            yield Violation(3, ticket, f"event {said['sequence']} brings back what the complainant withdrew")
+        if is_moved and verb in AGAIN | {"command_refused", "severity_changed"}:
+            yield Violation(3, ticket, f"event {said['sequence']} ({verb}) moves it from {state}")
+        state, before = said["state"], verb
 
 
 def _keys(reading: Reading) -> Iterator[Violation]:
@@ -128,11 +133,11 @@ def _made(stored: dict[int, Payload]) -> Payload:
         event = stored[number]
         verb = event["type"].split(".")[2]
         made["state"] = event["state"]
-        if verb in {"opened", "followed_up"}:
+        if verb == "opened" or verb in AGAIN:
             made["complaints"] = [*made["complaints"], event["complaint_id"]]
         if verb == "opened":
             made["number"] = event["number"]
-        elif verb == "followed_up":
+        elif verb in AGAIN:
             made["repeats"] = event["repeats"]
         elif verb == "classified" and not is_weighed:
             made["severity"], is_weighed = event["classification"]["severity"], True
@@ -140,7 +145,7 @@ def _made(stored: dict[int, Payload]) -> Payload:
             made["severity"] = event["severity"]
         elif verb == "assigned":
             made |= {name: event[name] for name in ("department", "unit", "person")}
-        elif verb == "reopened":
+        elif verb in {"reopened", "returned"} or (verb == "appealed" and event["before"] in SETTLED):
             made["person"] = None
     return made
 
