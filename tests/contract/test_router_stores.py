@@ -26,6 +26,7 @@ from services.router.reservation_store import ReservationStore
 from services.router.ticket_store import TicketStore
 from services.runtime.mongo import Database
 from tests.unit.router.examples import AT, NOBODY, command, complaint, said, ticket
+from tests.unit.router.test_deciding import do
 
 
 async def test_numbers_are_handed_out_once(connections: Callable[[], Database]) -> None:
@@ -161,3 +162,17 @@ async def test_a_parked_command_is_counted_until_it_is_unparked(connections: Cal
     assert await store.count() == 1
     await store.unpark([waiting])
     assert await store.count() == 0
+
+
+async def test_what_time_brings_about_is_found_when_it_is_due(database: Database) -> None:
+    """A settled ticket's next step is found from its time on, and not any more when the ticket went on."""
+    store = TicketStore(database)
+    await store.create_indexes()
+    resolved = do(ticket(), "resolve")
+    await store.project([ticket(needs_review=True)._replace(id=uuid4()), resolved])
+    assert await store.due(AT + timedelta(hours=23), count_max=10) == []
+    (due,) = await store.due(AT + timedelta(hours=24), count_max=10)
+    assert due["_id"] == str(resolved.id)
+    assert due["next_step"] == {"at": AT + timedelta(hours=24), "command": "request_survey"}
+    await store.project([do(resolved, "stop_surveys", "close")])
+    assert await store.due(AT + timedelta(days=4000), count_max=10) == []
