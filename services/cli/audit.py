@@ -241,7 +241,7 @@ def _notifications(snapshot: Snapshot) -> Iterator[Difference]:
             asked[first["occasion"]] += 1
     for ticket, events in snapshot.events.items():
         for event in events.values():
-            if event["type"] in ("opened", "followed_up"):
+            if event["type"] in ("opened", "followed_up", "repeat_linked"):
                 times = asked[event["event_id"]]
                 if times != 1:
                     says = f"{times} notifications of receipt for event {event['sequence']} ({event['type']})"

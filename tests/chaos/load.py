@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,8 @@ from aiokafka.errors import KafkaError
 
 from schemas import commands as c
 from schemas.codec import encode
-from schemas.codes import ActorKind, Severity
+from schemas.codes import ActorKind, ApologyTier, Severity, StaffRole
+from schemas.complaint import Money
 from schemas.message import Actor
 from schemas.topics import TICKET_COMMAND, TICKET_EVENT
 from services.cli.topic_reading import follow
@@ -49,6 +51,30 @@ ACTIONS: list[Callable[[random.Random], c.Action]] = [
     lambda _: c.Assign(),
     lambda _: c.Withdraw(),
     lambda _: c.Close(),
+    *[lambda rng: c.Answer(remedy="refund", amount=Money(amount=Decimal(rng.choice((80, 1500, 9000)))))] * 3,
+    *[lambda _: c.Approve()] * 3,
+    lambda _: c.RefuseApproval(),
+    lambda _: c.HandOver(department="finance"),
+    lambda _: c.ReturnToCentre(),
+    lambda _: c.RecordFindings(cause="missorted", whys=3),
+    lambda _: c.EstimateLoss(loss=Money(amount=Decimal(120))),
+    *[lambda _: c.ShareLiability(shares=(c.Share(unit="HUB-01", percent=60), c.Share(unit="NET-1001", percent=40)))]
+    * 2,
+    *[lambda rng: c.Respond(unit=rng.choice(("HUB-01", "NET-1001")))] * 2,
+    *[lambda _: c.Accept()] * 2,
+    *[lambda _: c.Appeal()] * 2,
+    *[lambda rng: c.DecideAppeal(changed=rng.random() < 0.5, remedy="redeliver")] * 2,
+    lambda _: c.Apologise(tier=ApologyTier.SUPERVISOR),
+    *[lambda _: c.RequestSurvey()] * 2,
+    *[lambda rng: c.RecordSurvey(score=rng.randint(1, 5))] * 2,
+    lambda _: c.Reopen(),
+    lambda _: c.AddNote(),
+    lambda _: c.Archive(cause="missorted"),
+]
+STAFF: list[Actor] = [
+    Actor(kind=ActorKind.AGENT, id="agent-1", via="desk", role=StaffRole.AGENT),
+    Actor(kind=ActorKind.AGENT, id="lead-1", via="desk", role=StaffRole.SUPERVISOR),
+    Actor(kind=ActorKind.AGENT, id="head-1", via="desk", role=StaffRole.CENTRE_MANAGER),
 ]
 
 
@@ -207,12 +233,15 @@ class Load:
                 continue
             ticket_id, routing_key = self._rng.choice(self._tickets)
             action = self._rng.choice(ACTIONS)(self._rng)
+            command_id = UUID(int=self._rng.getrandbits(128), version=4)
             command = c.TicketCommand(
-                command_id=UUID(int=self._rng.getrandbits(128), version=4),
+                command_id=command_id,
                 ticket_id=ticket_id,
                 routing_key=routing_key,
                 issued_at=datetime.now(UTC),
-                actor=Actor(kind=ActorKind.AGENT, id="desk-1"),
+                actor=self._rng.choice(STAFF),
+                reason="because",
+                note_ref=command_id,
                 action=action,
             )
             task = asyncio.create_task(self._send(producer, command, copies=1 + (self._rng.random() < 0.05)))
