@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
         "demo": ("demo", "demo", "Start everything, feed complaints, and show it live."),
         "policy": ("policies", "policy", "Limits, warnings and escalation."),
         "directory": ("directory", "directory", "Who there is, and who gets which tickets."),
+        "desk": ("desk", "desk", "Accounts of the people who work at the desk."),
         "rejected": ("rejected", "rejected", "Complaints that the intake refused, with their reasons."),
         "keyring": ("keyring", "keyring", "Keys that personal data is sealed with."),
         "docs": ("docs", "docs", "Write schemas and tables in docs/ anew from the code."),
@@ -33,7 +34,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
 )
 """Name of the subcommand: module in this folder, the click command in it, and what it says of itself in a line."""
 
-ON_THE_STACK: Final = frozenset({"verify", "dead-letters", "policy", "directory", "rejected"})
+ON_THE_STACK: Final = frozenset({"verify", "dead-letters", "policy", "directory", "desk", "rejected"})
 """Those that talk to Kafka or the database: without addresses of their own they take those of `amends up`."""
 
 

@@ -1,4 +1,4 @@
-"""`amends docs`: write what is made from the code: JSON Schemas, AsyncAPI, tables of settings and metrics."""
+"""`amends docs`: write what is made from the code: JSON Schemas, AsyncAPI, tables of settings, metrics and rights."""
 
 import importlib
 import json
@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from schemas import lifecycle
 from schemas.publishing import async_api, json_schema
 from schemas.topics import MESSAGES
+from services.desk import rights
 from services.runtime import metrics
 from services.runtime.settings import RuntimeSettings, table
 
@@ -22,6 +23,7 @@ SETTINGS = (
     ("services.router.settings", "RouterSettings", "router"),
     ("services.sla_monitor.settings", "SlaMonitorSettings", "sla_monitor"),
     ("services.notifier.settings", "NotifierSettings", "notifier"),
+    ("services.desk.sign_in_settings", "SignInSettings", "desk: signing in"),
 )
 ON_ONE_MACHINE = (
     ("AMENDS_RUN", ".run", "Folder of the stack that `amends up` starts: data, logs, `run.json`."),
@@ -56,6 +58,7 @@ def generated() -> Iterator[tuple[str, str]]:
     yield "docs/lifecycle.md", lifecycle_page()
     yield "docs/settings.md", settings_page()
     yield "docs/metrics.md", metrics_page()
+    yield "docs/rights.md", rights.page()
 
 
 def lifecycle_page() -> str:

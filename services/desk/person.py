@@ -1,4 +1,4 @@
-"""Who is signed in at the desk. Pure."""
+"""The member of staff who is signed in. Pure."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,15 @@ from schemas.codes import Language, StaffRole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Somebody of the network's staff."""
+    """Who acts. `id` is the name of the account, and of the person in the directory where there is one."""
 
     id: str
-    """As tickets name the person."""
     name: str
+    """As colleagues see it."""
     role: StaffRole
-    departments: frozenset[str] = frozenset()
-    units: frozenset[str] = frozenset()
-    """Outlets, hubs or teams."""
+    departments: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    """Outlets and hubs, in capitals. Who has one is staff of that unit and not of the department as a whole."""
     language: Language = Language.ZH
     time_zone: str = "Asia/Shanghai"
-    """IANA."""
+    """IANA zone in which times are shown."""

@@ -14,11 +14,13 @@ from services.runtime.mongo import Database, duplicate_indexes
 
 
 class ContactStore:
-    """`{_id: contact_ref, complaint_id, ticket_id, contact, wording, masked, index, language, channel, time_zone}`.
+    """`{_id: contact_ref, complaint_id, ticket_id, contact, wording, masked, index, evidence, language, channel,
+    time_zone}`.
 
     `contact` (None for an anonymous complaint) and `wording` are `schemas.sealed.Sealed`, opened with the complaint id.
     `index` says which documents are about one person. No database index is over it: erasure is rare and may look
-    through all, while an index would have to be kept at every complaint.
+    through all, while an index would have to be kept at every complaint. What was erased stays as a tombstone
+    (`erased_at`, neither contact nor wording), so that reading the complaint again does not keep them again.
     """
 
     def __init__(self, database: Database) -> None:
@@ -54,6 +56,7 @@ def _document(complaint: ComplaintSubmitted, ticket: UUID) -> dict[str, Any]:
         "wording": _sealed(complaint.wording),
         "masked": complaint.masked.model_dump(),
         "index": list(complaint.contact_index.values()),
+        "evidence": [ids.text(one) for one in complaint.evidence],
         "language": complaint.language.value,
         "channel": complaint.channel.value,
         "time_zone": complaint.time_zone,

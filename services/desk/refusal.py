@@ -1,0 +1,74 @@
+"""What the desk refuses, and its words in Chinese and English. Pure.
+
+Kinds and codes are stable and may be programmed against; the wording may not.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any, Final
+
+import yaml
+
+from schemas.codes import Language
+from services.desk.accounts import Wrong
+
+
+class Refusal(Exception):  # noqa: N818  # it is what the caller is told, mostly no error of ours
+    """A request is not answered as it was meant, for a reason that the caller can understand."""
+
+    def __init__(
+        self, kind: str, *, problems: Sequence[Wrong] = (), retry_after_s: int | None = None, **details: Any
+    ) -> None:
+        """What is told.
+
+        Args:
+            kind: a key of `answers` in `data/refusals.yaml`.
+            problems: everything that is wrong with fields.
+            retry_after_s: after how many seconds it may be tried again.
+            details: what the words name.
+        """
+        super().__init__(kind)
+        self.kind = kind
+        self.problems = tuple(problems)
+        self.retry_after_s = retry_after_s
+        self.details = details if retry_after_s is None else {**details, "retry_after_s": retry_after_s}
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return int(_WORDS["answers"][self.kind]["status"])
+
+    def told(self, language: Language) -> dict[str, Any]:
+        """The body of the answer (RFC 9457), with every problem at once."""
+        words = _WORDS["answers"][self.kind][language.value]
+        content: dict[str, Any] = {
+            "type": f"urn:amends:problem:{self.kind}",
+            "title": words["title"],
+            "status": self.status,
+            "detail": words["detail"].format_map(_Details(self.details)),
+        }
+        if self.problems:
+            content["errors"] = [_told(one, language) for one in self.problems]
+        return content
+
+
+def problem_words(code: str, details: Mapping[str, Any], language: Language) -> tuple[str, str]:
+    """(what is wrong, what to do) of one problem."""
+    words = _WORDS["problems"].get(code, _WORDS["problems"]["invalid"])[language.value]
+    known = _Details({"message": code, **details})
+    return words["problem"].format_map(known), words["todo"].format_map(known)
+
+
+def _told(one: Wrong, language: Language) -> dict[str, Any]:
+    what, todo = problem_words(one.code, one.details, language)
+    return {"field": one.field, "code": one.code, "value": one.value, "problem": what, "todo": todo}
+
+
+class _Details(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+_WORDS: Final[dict[str, dict[str, Any]]] = yaml.safe_load(
+    resources.files("services.desk").joinpath("data/refusals.yaml").read_text(encoding="utf-8")
+)
