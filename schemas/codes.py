@@ -214,6 +214,18 @@ class DeliveryChannel(StrEnum):
     WECHAT = "wechat"
 
 
+class StaffRole(StrEnum):
+    """What a person who signs in at the desk is there for."""
+
+    AGENT = "agent"
+    SUPERVISOR = "supervisor"
+    CENTRE_MANAGER = "centre_manager"
+    OUTLET_STAFF = "outlet_staff"
+    MANAGEMENT = "management"
+    AUDITOR = "auditor"
+    ADMINISTRATOR = "administrator"
+
+
 class ActorKind(StrEnum):
     """Who can act on a ticket."""
 

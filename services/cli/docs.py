@@ -21,6 +21,7 @@ SETTINGS = (
     ("services.router.settings", "RouterSettings", "router"),
     ("services.sla_monitor.settings", "SlaMonitorSettings", "sla_monitor"),
     ("services.notifier.settings", "NotifierSettings", "notifier"),
+    ("services.desk.settings", "DeskSettings", "desk"),
 )
 ON_ONE_MACHINE = (
     ("AMENDS_RUN", ".run", "Folder of the stack that `amends up` starts: data, logs, `run.json`."),
