@@ -136,7 +136,7 @@ def desk(
     return Desk(parts=[producer, Foundation(around.clock, rows, views), publisher, consumption, live], surface=surface)
 
 
-def main() -> None:
+def main(*, who: Who = nobody) -> None:
     """Run the desk until it is told to stop. Never returns."""
     settings = load(DeskSettings)
     registry, readiness = CollectorRegistry(), Readiness()
@@ -146,5 +146,6 @@ def main() -> None:
         keyring=Keyring.of_service(settings.keyring),
         readiness=readiness,
         registry=registry,
+        who=who,
     )
     worker.run(settings, made.parts, readiness=readiness, registry=registry, app=made.surface)
