@@ -256,14 +256,3 @@ class ActorKind(StrEnum):
     REGULATOR = "regulator"
     PLATFORM = "platform"
 
-
-class StaffRole(StrEnum):
-    """What a member of staff is to the network; `services/desk/rights.py` says what each may do."""
-
-    AGENT = "agent"
-    SUPERVISOR = "supervisor"
-    CENTRE_MANAGER = "centre_manager"
-    OUTLET_STAFF = "outlet_staff"
-    MANAGEMENT = "management"
-    AUDITOR = "auditor"
-    ADMINISTRATOR = "administrator"

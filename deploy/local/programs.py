@@ -20,9 +20,10 @@ policies when they find none.
 """
 
 BEHIND = ("nice", "-n", "5")
-"""How all but the intake run: what has been accepted lies safely in Kafka and can wait a little."""
+"""How all run that nobody waits for: what has been accepted lies safely in Kafka and can wait a little."""
+ANSWERING = ("intake", "desk")
 
-SERVICES = ("intake", "router", "sla_monitor", "notifier")
+SERVICES = ("intake", "router", "sla_monitor", "notifier", "desk")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class Program:
     @property
     def command(self) -> tuple[str, ...]:
         """How it is started."""
-        return (*(() if self.service == "intake" else BEHIND), sys.executable, "-m", f"services.{self.service}")
+        return (*(() if self.service in ANSWERING else BEHIND), sys.executable, "-m", f"services.{self.service}")
 
     @property
     def environment(self) -> dict[str, str]:

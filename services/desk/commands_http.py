@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from schemas.events import TicketEvent
+from services.desk.accounts import Wrong
 from services.desk.command_handlers import Commands, Wanted
 from services.desk.commanding import Answer, Asked, Done, Forbidden, Pending, Refused, possible_for, standing
-from services.desk.accounts import Wrong
 from services.desk.doors import Who, allowed
 from services.desk.person import Person
 from services.desk.reasons import in_words

@@ -54,6 +54,20 @@ class Asked:
         return tuple(digests)
 
 
+def customer_keys(typed: str, *, blind: Callable[[str, str], str]) -> list[str]:
+    """Digests of everything that it may be: a phone number, an e-mail address, an open id, an account.
+
+    Args:
+        typed: as a person wrote it.
+        blind: keyed digest (hex) of a kind and a value, as the intake makes them.
+    """
+    text = typed.strip()
+    if "@" in text:
+        return [blind("email", text.casefold())]
+    keys = [blind("wechat", text), blind("account", text)]
+    return [blind("phone", number), *keys] if (number := _phone(text)) else keys
+
+
 def reason_problems(reason: str) -> list[Wrong]:
     """What is wrong with a reason for looking at personal data."""
     if 0 < len(reason.strip()) <= REASON_CHARACTERS_MAX:

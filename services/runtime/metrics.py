@@ -280,3 +280,42 @@ class SlaMetrics:
         self.policy_version = Gauge(
             "amends_sla_policy_version", "Highest version of the policy that is loaded.", registry=registry
         )
+
+
+class DeskMetrics:
+    """What people work with."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.projected = Counter(
+            "amends_desk_rows_projected_total", "Writes of tickets as the desk lists them.", registry=registry
+        )
+        self.lag_seconds = Histogram(
+            "amends_desk_lag_seconds",
+            "From a message being in Kafka to the desk listing what it says.",
+            buckets=LATENESS_S,
+            registry=registry,
+        )
+        self.query_seconds = Histogram(
+            "amends_desk_query_seconds",
+            "Questions to the database, by kind: page, search, ticket, count, export.",
+            ["kind"],
+            buckets=FAST_S,
+            registry=registry,
+        )
+        self.listeners = Gauge("amends_desk_listeners", "Browsers that hear of changes at once.", registry=registry)
+        self.is_live = Gauge(
+            "amends_desk_is_live",
+            "1: changes are heard of by Redis; 0: Redis is away, and they are looked for every second.",
+            registry=registry,
+        )
+        self.notices = Counter(
+            "amends_desk_notices_total",
+            "Notices of changed rows, by what became of them: published, or dropped because Redis was away.",
+            ["result"],
+            registry=registry,
+        )
+        self.refreshes = Counter(
+            "amends_desk_refreshes_total",
+            "Browsers told to load anew because they took notices too slowly.",
+            registry=registry,
+        )

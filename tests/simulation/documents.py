@@ -5,6 +5,7 @@ rather than guessed. Source: the manual of MongoDB, "BSON Types: Comparison/Sort
 """
 
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -158,6 +159,13 @@ def _exists(wanted: Any, path: str) -> Test:
     return lambda document: bool(found(document, path)) is bool(wanted)
 
 
+def _begins(pattern: Any, path: str) -> Test:
+    if not pattern.startswith("^"):
+        raise NotImplementedError(f"the pattern {pattern}, which no index finds")
+    begins = re.compile(pattern)
+    return lambda document: any(type(v) is str and begins.match(v) is not None for v in found(document, path))
+
+
 _CONDITIONS: Final[dict[str, Callable[[Any, str], Test]]] = {
     "$eq": _equals,
     "$ne": _not(_equals),
@@ -168,6 +176,7 @@ _CONDITIONS: Final[dict[str, Callable[[Any, str], Test]]] = {
     "$lt": _compares(operator.lt),
     "$lte": _compares(operator.le),
     "$exists": _exists,
+    "$regex": _begins,
 }
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from deploy.local.stack import Stack
 from services.cli.machine import machine, pace_ms, time_stolen
 
-BENCHES = ("classifier", "calendar", "intake", "router", "sla", "notifier", "chain", "rest")
+BENCHES = ("classifier", "calendar", "intake", "router", "sla", "notifier", "desk", "chain", "rest")
 """Modules of this folder; each has `async def run(addresses) -> dict` of figures, names ending in their units."""
 
 
@@ -49,6 +49,11 @@ AIMS: Mapping[str, Mapping[str, Aim]] = {
         "burst_50k_published_s": Aim("50,000 due in one second, all published after, s", at_most=10),
     },
     "notifier": {"sms_per_s": Aim("SMS a second, one process", at_least=500)},
+    "desk": {
+        "queue_p95_ms": Aim("a page of the queue, 1,000,000 tickets and 100 agents, p95, ms", at_most=200),
+        "ticket_p95_ms": Aim("a ticket, p95, ms", at_most=100),
+        "waybill_p95_ms": Aim("search by waybill, p95, ms", at_most=100),
+    },
     "chain": {
         "complaints_per_s": Aim("whole chain, complaints a second from HTTP to SMS", at_least=500),
         "backlog_end": Aim("messages not yet handled 5 s after two minutes at 80 % of that", at_most=500),

@@ -1,0 +1,26 @@
+"""Settings of the desk."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from services.runtime.settings import RuntimeSettings
+
+
+class DeskSettings(RuntimeSettings):
+    """What the desk alone is told."""
+
+    SERVICE: ClassVar[str] = "desk"
+
+    desk_batch_max: int = Field(1000, ge=1, le=5000, description="Most messages of a batch.")
+    desk_linger_s: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Seconds that a batch waits for more messages: what comes of one ticket together is one write.",
+    )
+    desk_store_s_max: float = Field(5.0, gt=0, description="Seconds to wait for the database before an answer of 503.")
+    desk_export_rows_max: int = Field(100_000, ge=1, le=1_000_000, description="Most tickets of one export.")
+    desk_live_poll_s: float = Field(
+        1.0, gt=0, le=60, description="Seconds between looks for changes while Redis is away."
+    )

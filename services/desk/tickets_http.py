@@ -1,0 +1,191 @@
+"""The HTTP surface of tickets: the queue, a ticket with its trail, exports, live changes. It changes nothing."""
+
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Protocol
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import anyio
+import orjson
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, Response, StreamingResponse
+
+from schemas.events import TicketEvent
+from services.desk.asking import Asking
+from services.desk.customer import customer_keys
+from services.desk.export import BYTE_ORDER_MARK, COLUMNS, Workbook, cells, csv_lines
+from services.desk.live import Listener, Live, Told
+from services.desk.person import Person
+from services.desk.problems import Refused
+from services.desk.queue import Filters, PageAsked, Scope
+from services.desk.row import Kept, Row
+from services.desk.row_store import COUNT_MAX
+from services.desk.telling import all_messages_told, clocks_told, event_told, row_told
+
+NO_STORE: Final = {"Cache-Control": "no-store"}
+_PING_S: Final = 15
+_XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+Who = Callable[..., Awaitable[Person]]
+"""A FastAPI dependency that gives the signed-in person, or raises `Refused`."""
+
+
+class Rows(Protocol):
+    """Single rows."""
+
+    async def get(self, ticket: UUID) -> Kept | None:
+        """By id."""
+
+    async def by_number(self, number: str) -> Kept | None:
+        """By ticket number."""
+
+
+class Trail(Protocol):
+    """What is told of a ticket elsewhere."""
+
+    async def events(self, tickets: list[UUID]) -> Mapping[UUID, list[TicketEvent]]:
+        """All events, in order."""
+
+    async def messages(self, ids: list[UUID]) -> list[Mapping[str, Any]]:
+        """Records of messages."""
+
+
+class CustomerWanted(BaseModel):
+    """A customer as a person names one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    contact: Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TicketRoutes:
+    """Everything under `/v1/tickets`, `/v1/customers` and `/v1/live`."""
+
+    asking: Asking
+    rows: Rows
+    trail: Trail
+    live: Live
+    blind: Callable[[str, str], str]
+    who: Who
+    scope_of: Callable[[Person], Scope]
+    export_rows_max: int
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(tags=["tickets"])
+        Signed = Annotated[Person, Depends(self.who)]  # noqa: N806  # a type
+
+        @router.get("/v1/tickets", summary="A page of the queue")
+        async def page(person: Signed, asked: Annotated[PageAsked, Query()]) -> Response:
+            scope = self.scope_of(person)
+            answer = await self.asking.page(asked, person=person, scope=scope)
+            told: dict[str, Any] = {"tickets": [row_told(row, scope) for row in answer.rows], "next": answer.next}
+            if answer.count is not None:
+                told["count"] = {"at_least": min(answer.count, COUNT_MAX), "is_exact": answer.count <= COUNT_MAX}
+            return _json(told)
+
+        @router.get("/v1/tickets.csv", summary="What the same filters find, as CSV")
+        async def as_csv(person: Signed, asked: Annotated[Filters, Query()]) -> Response:
+            return StreamingResponse(self._csv(asked, person), media_type="text/csv", headers=_download("tickets.csv"))
+
+        @router.get("/v1/tickets.xlsx", summary="What the same filters find, as a spreadsheet")
+        async def as_xlsx(person: Signed, asked: Annotated[Filters, Query()]) -> Response:
+            return await self._xlsx(asked, person)
+
+        @router.get("/v1/tickets/{ticket}", summary="A ticket with its trail, by id or number")
+        async def one(person: Signed, ticket: str) -> Response:
+            scope = self.scope_of(person)
+            async with self.asking.measured("ticket"):
+                row = await self._visible(ticket, scope)
+                told = await self._ticket(row, scope)
+            return _json(told, {"ETag": f'"{row.version}"'})
+
+        @router.get("/v1/tickets/{ticket}/events", summary="A ticket's events behind a number")
+        async def events(person: Signed, ticket: str, after: Annotated[int, Query(ge=0)] = 0) -> Response:
+            scope = self.scope_of(person)
+            async with self.asking.measured("ticket"):
+                row = await self._visible(ticket, scope)
+                found = (await self.trail.events([row.id])).get(row.id, [])
+            return _json({"events": [event_told(e, scope) for e in found if e.sequence > after]})
+
+        @router.post("/v1/customers", summary="The keys by which a customer's tickets are found")
+        async def customer(_: Signed, wanted: CustomerWanted) -> Response:
+            return _json({"customer": customer_keys(wanted.contact, blind=self.blind)})
+
+        @router.get("/v1/live", summary="Changes as they happen, as server-sent events")
+        async def changes(person: Signed) -> Response:
+            return EventSourceResponse(tellings(self.live, self.scope_of(person)), ping=_PING_S, send_timeout=30)
+
+        return router
+
+    async def _visible(self, named: str, scope: Scope) -> Row:
+        try:
+            kept = await self.rows.get(UUID(named))
+        except ValueError:
+            kept = await self.rows.by_number(named)
+        # Whoever may not see it is not told that it exists.
+        if kept is None or not scope.shows(department=kept.row.department, units=kept.row.units):
+            raise Refused("not-found")
+        return kept.row
+
+    async def _ticket(self, row: Row, scope: Scope) -> dict[str, Any]:
+        events = (await self.trail.events([row.id])).get(row.id, [])
+        records = await self.trail.messages([message.id for message in row.messages])
+        return {
+            **row_told(row, scope),
+            "clocks": clocks_told(row, only_open=False),
+            "events": [event_told(event, scope) for event in events],
+            "messages": all_messages_told(row, records),
+        }
+
+    async def _csv(self, asked: Filters, person: Person) -> AsyncIterator[str]:
+        scope, zone = self.scope_of(person), ZoneInfo(person.time_zone)
+        yield BYTE_ORDER_MARK + csv_lines([COLUMNS])
+        async for rows in self.asking.pieces(asked, person=person, scope=scope, rows_max=self.export_rows_max):
+            yield csv_lines(cells(row, zone) for row in rows)
+
+    async def _xlsx(self, asked: Filters, person: Person) -> Response:
+        scope, zone = self.scope_of(person), ZoneInfo(person.time_zone)
+        folder = tempfile.TemporaryDirectory(prefix="amends-export-")
+        try:
+            path = Path(folder.name) / "tickets.xlsx"
+            book = Workbook(path)
+            async for rows in self.asking.pieces(asked, person=person, scope=scope, rows_max=self.export_rows_max):
+                await anyio.to_thread.run_sync(book.write, [cells(row, zone) for row in rows])
+            await anyio.to_thread.run_sync(book.close)
+        except BaseException:
+            folder.cleanup()
+            raise
+        return FileResponse(
+            path, media_type=_XLSX, headers=_download("tickets.xlsx"), background=BackgroundTask(folder.cleanup)
+        )
+
+
+async def tellings(live: Live, scope: Scope) -> AsyncIterator[ServerSentEvent]:
+    """What one browser is told: `mode`, `changed`, `refresh`; ends when the desk stops."""
+    with live.listen(scope) as listener:
+        async for event in _until_closed(listener):
+            yield event
+
+
+async def _until_closed(listener: Listener) -> AsyncIterator[ServerSentEvent]:
+    while True:
+        kind, content = await listener.next()
+        if kind is Told.CLOSED:
+            return
+        yield ServerSentEvent(event=kind.value, data=orjson.dumps(content).decode())
+
+
+def _json(content: Any, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), 200, {**NO_STORE, **(headers or {})}, "application/json")
+
+
+def _download(name: str) -> dict[str, str]:
+    return {**NO_STORE, "Content-Disposition": f'attachment; filename="{name}"'}
