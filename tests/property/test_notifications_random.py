@@ -16,7 +16,7 @@ from schemas.codes import DeliveryChannel
 from services.notifier.gateway import Envelope, Later, Outcome, Receipt, Refused, Taken, Unsure
 from services.notifier.notification import FINAL, State
 from services.notifier.policy import NotificationPolicy
-from services.notifier.templates import Templates
+from services.wording.templates import Templates
 from tests.unit.notifier.fakes import FakeGateway, FakeNotificationStore, FakePublisher
 from tests.unit.notifier.test_dispatching import World, notice
 
