@@ -14,7 +14,8 @@ from pymongo.errors import BulkWriteError
 
 from schemas.codes import Channel, Clock, Language, Moment, Severity, TicketState
 from schemas.sealed import MaskedContact
-from services.notifier.moments import Addressee, Owed, Person
+from services.notifier.moments import Addressee, Owed
+from services.notifier.notice import Person
 from services.notifier.standing import Standing
 from services.runtime.mongo import Collection, Database, duplicate_indexes
 from services.runtime.together import together

@@ -13,15 +13,8 @@ from schemas.events import TicketEvent
 from schemas.message import Message
 from services.notifier.dispatching import Dispatcher
 from services.notifier.means import SERVICE, Alarm, shard_of
-from services.notifier.moments import (
-    Addressee,
-    Notice,
-    UnknownTicket,
-    acknowledgements,
-    confirmation,
-    fold,
-    refuses_surveys,
-)
+from services.notifier.moments import Addressee, UnknownTicket, acknowledgements, confirmation, fold, refuses_surveys
+from services.notifier.notice import Notice
 from services.notifier.policy import NotificationPolicy
 from services.notifier.schedule.now import Now
 from services.runtime.consuming import Received, Refusal

@@ -17,11 +17,11 @@ from functools import singledispatch
 from typing import Any, Final
 from uuid import UUID
 
-from schemas import events, ids, sla
-from schemas.codes import ActorKind, ApologyTier, Channel, Clock, Language, Moment, Severity, TicketState
+from schemas import events, sla
+from schemas.codes import ActorKind, ApologyTier, Clock, Moment, Severity, TicketState
 from schemas.message import Message
-from schemas.sealed import MaskedContact
 from schemas.topics import MESSAGES
+from services.notifier.notice import Notice, Person
 from services.notifier.policy import NotificationPolicy
 from services.wording.occasions import money, occasion
 
@@ -38,46 +38,6 @@ _HELD: Final = (*_MOVED, sla.SlaBreached, sla.SlaCorrected)
 
 class UnknownTicket(Exception):  # noqa: N818 - said of the event
     """An event of a ticket whose opening was never read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whom a message is for, without a word of personal data."""
-
-    complaint_id: UUID
-    contact_ref: UUID
-    masked: MaskedContact
-    used: Channel
-    """The channel the person came through."""
-    language: Language
-    time_zone: str
-    received_at: datetime
-    """When the network got what this person sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One moment of one ticket that one person is to be told about."""
-
-    ticket_id: UUID
-    routing_key: str
-    moment: Moment
-    occasion: UUID
-    at: datetime
-    """When the occasion happened."""
-    person: Person
-    severity: Severity
-    facts: Mapping[str, Any]
-    """What the text may say: codes, numbers and aware times under the names that templates declare."""
-    note_ref: UUID | None = None
-    """Where the words of whoever acted are kept, sealed."""
-    withdrawn: bool = False
-    """Whether its occasion was taken back before it was claimed. Not stored: later the ticket's standing tells it."""
-    id: UUID = field(init=False)
-    """The same whenever and wherever the occasion is met."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "id", ids.notification_id(self.ticket_id, self.moment, str(self.occasion)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,8 +294,10 @@ def _followed_up(event: events.TicketFollowedUp, who: Addressee, _policy: Notifi
     if who.state in ENDED:
         who.owed = [*who.owed, Owed(event.event_id, event.sequence, event.occurred_at, person)]
         return []
-    # A clock that has ended is not told: no time may be named that none of them watches.
-    due = who.due.get(Clock.RESOLUTION if who.state in ANSWERED else Clock.FIRST_ANSWER)
+    # A clock that has ended is not told: no time may be named that none of them watches. During an appeal that of the
+    # resolution may have ended.
+    clock = Clock.RESOLUTION if who.state is TicketState.ANSWERED else Clock.FIRST_ANSWER
+    due = None if who.state in {TicketState.APPEALED, TicketState.APPEAL_DECIDED} else who.due.get(clock)
     is_watched = due and due > event.occurred_at and not who.owed
     facts = {"category": who.category, "answer_by": due if is_watched else None, "reopened": False}
     return [_notice(who, Moment.FOLLOW_UP_RECEIVED, event.event_id, event.occurred_at, facts, person=person)]

@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from schemas.codes import DeliveryChannel
-from services.notifier.moments import Notice
+from services.notifier.notice import Notice
 from services.notifier.policy import NotificationPolicy
 
 

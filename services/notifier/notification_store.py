@@ -17,7 +17,7 @@ from pymongo.errors import BulkWriteError
 from schemas.codes import DeliveryChannel, Moment, Severity
 from services.notifier.addressee_store import person_document, person_of
 from services.notifier.gateway import Receipt
-from services.notifier.moments import Notice
+from services.notifier.notice import Notice
 from services.notifier.notification import Attempt, Notification, State, Wait
 from services.runtime.mongo import Database, duplicate_indexes
 

@@ -12,7 +12,7 @@ from services.notifier import channels, notification
 from services.notifier.gateway import Envelope, Later, LookupFailed, NotTaken, Outcome, Refused, Taken, Unsure
 from services.notifier.knowledge import Known
 from services.notifier.means import Means
-from services.notifier.moments import Notice
+from services.notifier.notice import Notice
 from services.notifier.notification import Notification, State, Wait, Why
 from services.notifier.schedule.quiet_hours import next_allowed, spread
 from services.notifier.standing import is_overtaken, is_withdrawn

@@ -8,7 +8,8 @@ from typing import Final
 from uuid import UUID
 
 from schemas.codes import Moment, TicketState
-from services.notifier.moments import ANSWER, ANSWERED, ENDED, Notice
+from services.notifier.moments import ANSWER, ANSWERED, ENDED
+from services.notifier.notice import Notice
 
 _SETTLED: Final = ENDED | {TicketState.APPEAL_DECIDED}
 _UNTRUE_IN: Final[Mapping[Moment, AbstractSet[TicketState]]] = MappingProxyType(

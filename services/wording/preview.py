@@ -53,6 +53,6 @@ def preview(
     )
 
 
-def is_told(moment: Moment) -> bool:
+def takes_words(moment: Moment) -> bool:
     """Whether a person's own words have a place in messages about a moment."""
     return "words" in FIELDS[moment]

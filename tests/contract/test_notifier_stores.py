@@ -13,8 +13,9 @@ from services.notifier import notification
 from services.notifier.addressee_store import MongoAddresseeStore
 from services.notifier.contact_store import SealedContactStore
 from services.notifier.gateway import Receipt
-from services.notifier.moments import Addressee, Notice, Owed, Person
+from services.notifier.moments import Addressee, Owed
 from services.notifier.note_store import SealedNoteStore
+from services.notifier.notice import Notice, Person
 from services.notifier.notification import Notification, State, Wait
 from services.notifier.notification_store import MongoNotificationStore, NotificationStore
 from services.notifier.opt_out_store import MongoOptOutStore

@@ -15,7 +15,7 @@ from schemas.complaint import Contact
 from services.notifier.dispatching import Dispatcher
 from services.notifier.gateway import Later, Receipt, Refused, Taken, Unsure
 from services.notifier.means import Means, Portal
-from services.notifier.moments import Notice, Person
+from services.notifier.notice import Notice, Person
 from services.notifier.notification import Notification, State
 from services.notifier.policy import NotificationPolicy
 from services.notifier.receiving import Receiving

@@ -36,15 +36,8 @@ from schemas.events import (
 )
 from schemas.message import Actor, Message
 from schemas.sla import SlaCorrected, SlaMet, SlaResumed, SlaRetargeted, SlaStarted, SlaWarned
-from services.notifier.moments import (
-    Addressee,
-    Notice,
-    UnknownTicket,
-    acknowledgements,
-    confirmation,
-    fold,
-    refuses_surveys,
-)
+from services.notifier.moments import Addressee, UnknownTicket, acknowledgements, confirmation, fold, refuses_surveys
+from services.notifier.notice import Notice
 from services.notifier.policy import NotificationPolicy
 from services.notifier.standing import Standing, is_overtaken, is_withdrawn
 from services.wording.templates import FIELDS

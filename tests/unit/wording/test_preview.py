@@ -11,7 +11,7 @@ from schemas.complaint import Money
 from schemas.events import TicketAnswered
 from schemas.message import Part
 from services.wording.occasions import occasion
-from services.wording.preview import preview
+from services.wording.preview import preview, takes_words
 from services.wording.signature import Signature
 from services.wording.templates import Rendered, Saying, Templates
 from tests.unit.notifier.tickets import NOON
@@ -70,3 +70,9 @@ def test_what_the_ticket_knows_gives_way_to_what_the_command_says() -> None:
     assert "¥99.00" in (shown(c.Resolve(outcome="refunded"), known=known) or Rendered("", "")).text
     assert "¥12.50" in (shown(ANSWER, known=known) or Rendered("", "")).text
     assert "再次打扰" in (shown(c.RequestSurvey(), known=known) or Rendered("", "")).text
+
+
+def test_words_are_asked_for_where_they_are_read() -> None:
+    """A confirmation has no place for them, an apology has."""
+    assert takes_words(Moment.APOLOGY)
+    assert not takes_words(Moment.RECEIVED)
