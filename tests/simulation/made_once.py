@@ -11,7 +11,6 @@ from unittest import mock
 
 from services.notifier.app import load_policy
 from services.notifier.policy import NotificationPolicy
-from services.notifier.templates import Templates
 from services.router.directory import Organisation, organisation
 from services.router.directory_store import packaged
 from services.runtime.sealing import Keyring
@@ -19,6 +18,7 @@ from services.runtime.settings import RuntimeSettings
 from services.runtime.written import read_yaml_file
 from services.sla_monitor.policy import PACKAGED, SlaPolicy, parse_policy
 from services.sla_monitor.rulebook import Policies
+from services.wording.templates import Templates
 from tests.simulation.retries import Retries
 from tests.simulation.scenario import Rules
 
