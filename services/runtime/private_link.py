@@ -17,8 +17,9 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from itsdangerous import BadData, Signer, SigningAlgorithm
+from itsdangerous import BadData, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
+from itsdangerous.signer import SigningAlgorithm
 
 PURPOSE: Final = "private link"
 """Which of the keyring's keys signs: `Keyring.key_for`."""
