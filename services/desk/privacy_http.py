@@ -99,7 +99,7 @@ class PrivacyRoutes:
     async def stored(
         self, request: Request, given: Customer, person: Annotated[Person, Depends(allowed("show_customer"))]
     ) -> dict[str, Any]:
-        """`{"complaints": [...], "tickets": [...], "messages": [...]}`: a complaint has contact, wording, evidence ids."""
+        """`{"complaints": [{complaint_id, contact, wording, evidence, ...}], "tickets": [...], "messages": [...]}`."""
         kept = await self.contacts.of_customer(given.asked().digests(self.keyring.blind))
         complaints = [one.complaint_id for one in kept]
         fields = ("contact", "wording", "messages", "evidence")
