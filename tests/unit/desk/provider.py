@@ -17,6 +17,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+KEYS = {kid: RSAKey.generate_key(2048, {"kid": kid, "use": "sig"}, private=True) for kid in ("one", "two")}
+FORGED = RSAKey.generate_key(2048, {"kid": "one", "use": "sig"}, private=True)
+"""Has the name of another key."""
+
 
 @dataclass
 class Provider:
@@ -25,7 +29,7 @@ class Provider:
     issuer: str = ""
     client_id: str = "desk"
     client_secret: str = "secret of the desk"
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "one", "use": "sig"}, private=True))
+    key: RSAKey = KEYS["one"]
     published: list[RSAKey] = field(default_factory=list)
     """Keys in the set; empty: the one that signs."""
     algorithm: str = "RS256"

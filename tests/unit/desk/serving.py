@@ -245,7 +245,6 @@ async def served(app: Any) -> AsyncIterator[str]:
     """Its address, while it is served."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     with contextlib.ExitStack() as stack:
         stack.callback(listener.close)
         serving = asyncio.create_task(server.serve(sockets=[listener]))

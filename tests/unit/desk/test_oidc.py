@@ -6,12 +6,11 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from joserfc.jwk import RSAKey
 
 from schemas.codes import StaffRole
 from services.desk.sign_in_settings import SignInSettings
 from services.runtime.settings import Secret
-from tests.unit.desk.provider import Provider
+from tests.unit.desk.provider import FORGED, KEYS, Provider
 from tests.unit.desk.serving import NOON, Browser, Desk, browsing, later, served
 
 
@@ -138,14 +137,14 @@ async def test_a_clock_that_is_a_little_off_does_no_harm(provider: Provider, bro
 
 async def test_a_key_that_is_not_published_signs_nothing(provider: Provider, browser: Browser) -> None:
     """Whatever the token says its name is."""
-    provider.published = [RSAKey.generate_key(2048, {"kid": "one", "use": "sig"}, private=True)]
+    provider.published = [FORGED]
     assert kind(await go(browser)) == "proof-refused"
 
 
 async def test_a_new_key_is_asked_for(provider: Provider, browser: Browser) -> None:
     """Providers change keys without telling."""
     await go(browser)
-    provider.key = RSAKey.generate_key(2048, {"kid": "two", "use": "sig"}, private=True)
+    provider.key = KEYS["two"]
     assert (await go(browser)).status_code == 303
 
 
