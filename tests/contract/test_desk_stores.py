@@ -159,8 +159,6 @@ async def test_an_erasure_forgets_whom_it_was_about(database: Database) -> None:
     await store.finish(asked.id, at=NOON)
     await store.finish(asked.id, at=NOON + timedelta(hours=1))
     done = await store.get(asked.id)
-    assert done == replace(
-        asked, digests=(), reason="", state=ErasureState.DONE, complaints=1, files=2, done_at=NOON
-    )
+    assert done == replace(asked, digests=(), reason="", state=ErasureState.DONE, complaints=1, files=2, done_at=NOON)
     assert await store.waiting() == []
     assert await store.get(uuid4()) is None

@@ -86,6 +86,9 @@ class Desk:
         def now() -> datetime:
             return self.now
 
+        def now_s() -> float:
+            return self.now.timestamp()
+
         doors = Doors(
             accounts=accounts,
             sessions=sessions,
@@ -121,7 +124,7 @@ class Desk:
             pending=SignInStore(database),
             audit=audit,
             passwords=passwords,
-            oidc=OidcGateway(client, now=lambda: self.now.timestamp()) if settings.oidc_issuer else None,
+            oidc=OidcGateway(client, now=now_s) if settings.oidc_issuer else None,
             claim_names=settings.claim_names(),
             local_accounts=settings.local_accounts,
         )
