@@ -13,7 +13,7 @@ from schemas.codes import TicketState
 from services.desk.audit_store import AuditStore
 from services.desk.contact_reading import ContactReading
 from services.desk.contact_store import ContactStore, Kept
-from services.desk.customer import Asked
+from services.desk.customer_request import Asked
 from services.desk.doors import Doors, allowed, audited
 from services.desk.erasing import Erasure
 from services.desk.erasure_store import ErasureStore

@@ -17,7 +17,7 @@ from services.desk.accounts import (
     password_problems,
     person_of,
 )
-from services.desk.customer import Asked
+from services.desk.customer_request import Asked
 from services.desk.oidc import ClaimNames, account_of, subject_digest
 from services.desk.people_http import own_path
 from services.desk.refusal import Refusal
