@@ -12,6 +12,7 @@ from typing import Final
 
 from schemas.codes import Category, RiskFlag, Source, StaffRole, TicketState
 from services.desk.person import Person
+from services.desk.refusal import Refusal
 
 
 class Scope(StrEnum):
@@ -211,6 +212,20 @@ def may(person: Person, action: str, ticket: TicketPlace | None = None) -> bool:
             return _of_unit(person, ticket)
         case Scope.NEEDED:
             return _of_unit(person, ticket) and needs_complainant(ticket)
+
+
+def require(person: Person, action: str, ticket: TicketPlace | None = None) -> None:
+    """That a person may do it, on this ticket.
+
+    Raises:
+        Refusal: `no-such-ticket` to whom the ticket is not shown, so that nobody learns which there are; `not-allowed`
+            otherwise.
+    """
+    if may(person, action, ticket):
+        return
+    if ticket is not None and may_somewhere(person, "read_ticket") and not may(person, "read_ticket", ticket):
+        raise Refusal("no-such-ticket")
+    raise Refusal("not-allowed", action=action, role=person.role.value)
 
 
 def rights_of(role: StaffRole) -> dict[str, str]:
