@@ -39,7 +39,7 @@ class Problem:
         return {"field": self.field, "code": self.code, "value": _shown(self.value), "problem": self.problem}
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Refused(Exception):  # noqa: N818  # said of the request
     """Ends a request with a problem of a kind of `_TITLES`."""
 

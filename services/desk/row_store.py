@@ -166,7 +166,7 @@ class RowStore:
         self, reading: Reading, segment: Segment, *, after: str | None, size: int, fields: dict[str, int] | None
     ) -> AsyncIterator[dict[str, Any]]:
         """The documents of one stretch, in windows that widen until there are enough."""
-        shape = f"{reading.order}/{segment.prefix}/{sorted(reading.where)}"
+        shape = f"{reading.order}/{segment.prefix}/{size.bit_length()}/{sorted(reading.where)}"
         width = self._widths.get(shape, _WIDTH_FIRST_MS)
         begin = segment.begins()
         number = segment.first

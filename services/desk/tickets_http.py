@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import anyio
 import orjson
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -158,8 +158,8 @@ class TicketRoutes:
             path = Path(folder.name) / "tickets.xlsx"
             book = Workbook(path)
             async for rows in self.asking.pieces(asked, person=person, scope=scope, rows_max=self.export_rows_max):
-                await anyio.to_thread.run_sync(book.write, [cells(row, zone) for row in rows])
-            await anyio.to_thread.run_sync(book.close)
+                await to_thread.run_sync(book.write, [cells(row, zone) for row in rows])
+            await to_thread.run_sync(book.close)
         except BaseException:
             folder.cleanup()
             raise

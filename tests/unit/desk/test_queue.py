@@ -1,3 +1,5 @@
+from hashlib import sha256
+
 import pytest
 from pydantic import ValidationError
 
@@ -9,7 +11,7 @@ from tests.unit.desk.stories import RECEIVED
 
 
 def sign(kind: str, text: str) -> str:
-    return f"{abs(hash((kind, text))):064x}"
+    return sha256(f"{kind}/{text}".encode()).hexdigest()
 
 
 def test_all_mistakes_are_told_at_once() -> None:
