@@ -1,6 +1,6 @@
 """The link to the page of one complainant: signed, expiring, revocable, and short enough for an SMS. Pure.
 
-    https://<portal>/c/<36 characters>.<16 characters>
+    https://<portal>/t/<36 characters>.<16 characters>
 
 Nobody who has not the key can make one: beside a ticket's id, which is unguessable in itself, it has a signature of 96
 bits. The same ticket, complaint, generation and time give the same link, so that a message that is sent again is the
@@ -23,7 +23,7 @@ from itsdangerous.signer import SigningAlgorithm
 
 PURPOSE: Final = "private link"
 """Which of the keyring's keys signs: `Keyring.key_for`."""
-PATH: Final = "/c/"
+PATH: Final = "/t/"
 VALID: Final = timedelta(days=90)
 TOKEN_CHARS: Final = 53
 COMPLAINT_BYTES: Final = 5

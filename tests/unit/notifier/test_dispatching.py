@@ -605,13 +605,13 @@ async def test_a_message_that_is_sent_again_has_the_same_link(world: World) -> N
     about = notice(Moment.ANSWERED)
     await world.worker().take_in([(about, None)])
     token = LINKS.make(TICKET, COMPLAINT, NOON)
-    assert f"https://care.example/c/{token}" in world.email.sent[0].rendered.text
+    assert f"https://care.example/t/{token}" in world.email.sent[0].rendered.text
     link = LINKS.read(token, NOON)
     assert isinstance(link, PrivateLink)
     assert link.is_of(about.person.complaint_id)
     world.links.generation[replace_id(1)] = 1
     await world.worker().take_in([(notice(Moment.ANSWERED, number=1), None)])
-    later = world.sms.sent[0].rendered.text.rpartition("/c/")[2]
+    later = world.sms.sent[0].rendered.text.rpartition("/t/")[2]
     read = LINKS.read(later, NOON)
     assert isinstance(read, PrivateLink)
     assert (read.ticket, read.generation) == (replace_id(1), 1)

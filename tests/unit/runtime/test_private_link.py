@@ -40,7 +40,7 @@ def test_it_has_room_in_an_sms() -> None:
     """The whole address, with a domain of a usual length; what a preview shows is as long."""
     assert len(TOKEN) == TOKEN_CHARS
     whole = url("https://complaints.example.com/", TOKEN)
-    assert whole == f"https://complaints.example.com/c/{TOKEN}"
+    assert whole == f"https://complaints.example.com/t/{TOKEN}"
     assert len(whole) < 90
     assert len(sample("https://complaints.example.com/")) == len(whole)
     assert url("", TOKEN) == sample("") == ""
