@@ -1,5 +1,6 @@
 """Accounts of staff: what a name and a password must be like, and what an account says. Pure."""
 
+import dataclasses
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -66,7 +67,7 @@ class Wrong:
     field: str
     code: str
     value: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class WrongAccount(ValueError):  # noqa: N818  # said of what was given

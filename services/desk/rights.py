@@ -90,8 +90,12 @@ _RESPONSIBLE: Final = {
 }
 """What stops a unit's clock is said by those whom the clock is about, by nobody for them."""
 
+_APPROVERS: Final = _CENTRE | {MANAGEMENT: Scope.ALL}
+"""Agents, too: an approval can be delegated to one. Whose authority is enough the router says."""
+
 _COMMANDS: Final[Mapping[str, tuple[str, Mapping[StaffRole, Scope]]]] = {
     "follow_up": ("Link a repeated complaint: the router alone, when one comes in", {}),
+    "absorb_repeat": ("Take in a ticket that was linked to it: the router alone", {}),
     "start_review": ("Begin the preliminary check", _CENTRE),
     "complete_review": ("Finish it, with corrections of what the machine understood", _CENTRE),
     "link_as_repeat": ("Link the ticket to one about the same matter", _CENTRE),
@@ -110,15 +114,16 @@ _COMMANDS: Final[Mapping[str, tuple[str, Mapping[StaffRole, Scope]]]] = {
     "resume": ("Go on, what was waited for has come", _CENTRE | _UNIT),
     "change_severity": ("Weigh it anew, which moves its time limits", _LEAD),
     "answer": ("Give the complainant the handling opinion and remedy", _CENTRE | _DEPARTMENT),
-    "approve": ("Approve a remedy over somebody's authority", _LEAD),
-    "refuse_approval": ("Refuse it, with a reason", _LEAD),
-    "delegate_approval": ("Let somebody else decide about it", _LEAD),
+    "approve": ("Approve a remedy over somebody's authority", _APPROVERS),
+    "refuse_approval": ("Refuse it, with a reason", _APPROVERS),
+    "delegate_approval": ("Let somebody else decide about it", _APPROVERS),
     "resolve": ("Say that the matter is settled", _CENTRE),
     "accept": ("Record that the complainant accepts the answer", _CENTRE),
     "appeal": ("Record that the complainant appeals", _CENTRE),
     "decide_appeal": ("Decide an appeal", _LEAD),
     "request_survey": ("Ask how satisfied the complainant is", _CENTRE),
     "record_survey": ("Record the answer to that", _CENTRE),
+    "stop_surveys": ("Record that the complainant does not want to be asked", _CENTRE),
     "reopen": ("Open it again within the window", _CENTRE),
     "withdraw": ("Record that the complainant takes it back", _CENTRE),
     "plan_corrective_action": ("Plan what shall keep it from happening again", _LEAD),

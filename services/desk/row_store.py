@@ -55,7 +55,7 @@ class RowStore:
         self._rows = database["desk_tickets"]
         self._widths: dict[str, int] = {}
 
-    async def prepare(self) -> None:
+    async def create_indexes(self) -> None:
         """Make the indexes. May be called by every process at every start."""
         for field in _INDEXES:
             await self._rows.create_index(field)

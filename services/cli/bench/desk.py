@@ -46,7 +46,7 @@ TICKETS: Final = UUID("0b9f1a54-9d3a-5ac3-8f0e-2c3b1d4e5f60")
 async def run(addresses: Addresses) -> dict[str, Any]:
     """Milliseconds of each question, as 100 agents see them."""
     name = os.environ.get("AMENDS_MONGO_DATABASE", "amends")
-    await RowStore(mongo.connect(addresses.mongo, database=name)).prepare()
+    await RowStore(mongo.connect(addresses.mongo, database=name)).create_indexes()
     started_at = time.perf_counter()
     await asyncio.to_thread(fill, addresses.mongo, name)
     filled_s = time.perf_counter() - started_at
@@ -195,4 +195,4 @@ async def somebody() -> Person:
 if __name__ == "__main__":
     from services.desk.app import main
 
-    main(who=somebody)
+    main(allows=lambda _action: somebody)

@@ -29,7 +29,7 @@ class Provider:
     issuer: str = ""
     client_id: str = "desk"
     client_secret: str = "secret of the desk"
-    key: RSAKey = KEYS["one"]
+    key: RSAKey = field(default_factory=lambda: KEYS["one"])
     published: list[RSAKey] = field(default_factory=list)
     """Keys in the set; empty: the one that signs."""
     algorithm: str = "RS256"

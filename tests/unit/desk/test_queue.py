@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.desk.cursor import WrongCursor, cursor, position
-from services.desk.customer import customer_keys
+from services.desk.customer_request import customer_keys
 from services.desk.queue import EVERYTHING, Filters, PageAsked, Scope, reading
 from services.desk.searching import search
 from tests.unit.desk.stories import RECEIVED

@@ -14,6 +14,7 @@ from services.desk.rights import RIGHTS, TicketPlace, may, may_somewhere, rights
 EXPECTED = """
                             agent supervisor centre_manager outlet_staff management auditor administrator
 follow_up                   -     -          -              -            -          -       -
+absorb_repeat               -     -          -              -            -          -       -
 start_review                all   all        all            -            -          -       -
 complete_review             all   all        all            -            -          -       -
 link_as_repeat              all   all        all            -            -          -       -
@@ -32,15 +33,16 @@ wait_for_third_party        all   all        all            unit         -      
 resume                      all   all        all            unit         -          -       -
 change_severity             -     all        all            -            -          -       -
 answer                      all   all        all            dept         -          -       -
-approve                     -     all        all            -            -          -       -
-refuse_approval             -     all        all            -            -          -       -
-delegate_approval           -     all        all            -            -          -       -
+approve                     all   all        all            -            all        -       -
+refuse_approval             all   all        all            -            all        -       -
+delegate_approval           all   all        all            -            all        -       -
 resolve                     all   all        all            -            -          -       -
 accept                      all   all        all            -            -          -       -
 appeal                      all   all        all            -            -          -       -
 decide_appeal               -     all        all            -            -          -       -
 request_survey              all   all        all            -            -          -       -
 record_survey               all   all        all            -            -          -       -
+stop_surveys                all   all        all            -            -          -       -
 reopen                      all   all        all            -            -          -       -
 withdraw                    all   all        all            -            -          -       -
 plan_corrective_action      -     all        all            -            -          -       -
