@@ -17,7 +17,7 @@ from schemas.classification import Classification
 from schemas.codes import ActorKind, RiskFlag, Severity, TicketState
 from schemas.complaint import Money
 from schemas.lifecycle import EARLIER, SETTLED, target
-from schemas.ticket import STOPPED, Approval, Ticket, blocked, possible, union
+from schemas.ticket import Approval, Ticket, blocked, possible, union
 from services.router.directory import Organisation
 
 S = TicketState
@@ -480,7 +480,7 @@ def _survey(story: Story, action: c.RequestSurvey | c.RecordSurvey | c.StopSurve
     elif isinstance(action, c.RequestSurvey) and ticket.surveys < policy.attempts:
         story.tell(e.TicketSurveyRequested, attempt=ticket.surveys + 1)
     else:
-        why = STOPPED if isinstance(action, c.StopSurveys) else ""
+        why = e.SURVEYS_STOPPED if isinstance(action, c.StopSurveys) else ""
         story.tell(e.TicketSurveyExhausted, attempts=ticket.surveys, reason=why)
 
 

@@ -21,6 +21,7 @@ from tests.simulation.oracle.violation import Violation
 OWED = {
     "opened": "received",
     "followed_up": "follow_up_received",
+    "repeat_linked": "follow_up_received",
     "customer_awaited": "asked_for_more",
     "answered": "answered",
     "resolved": "resolved",
@@ -199,7 +200,7 @@ def _outcomes(reading: Reading) -> Iterator[Violation]:
         e.payload["contact_ref"]: any((e.payload["masked"] or {}).get(way) for way in ("phone", "email"))
         for events in reading.events.values()
         for e in events
-        if e.verb in {"opened", "followed_up"}
+        if e.verb in {"opened", "followed_up", "repeat_linked"}
     }
     for note, told in reading.notified.items():
         first = told[0].payload
