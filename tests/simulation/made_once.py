@@ -24,8 +24,8 @@ from tests.simulation.scenario import Rules
 
 _RULED: Final[Mapping[Rules, tuple[tuple[str, ...], list[float], list[float]]]] = {
     Rules.ANSWERS: (("first_answer", "resolution"), [0.5, 0.8], [1.0]),
-    Rules.REVIEWS: (("first_answer", "resolution", "first_review"), [0.6], [1.0, 1.5]),
-    Rules.UNITS: (("first_answer", "unit_response"), [0.7], [1.0]),
+    Rules.REVIEWS: (("first_answer", "resolution", "first_review", "approval"), [0.6], [1.0, 1.5]),
+    Rules.UNITS: (("first_answer", "unit_response", "liability_response"), [0.7], [1.0]),
     Rules.STATUTORY: (("first_answer", "statutory_user"), [0.8], [1.0]),
     Rules.OWNERS: (("resolution", "unit_response"), [0.8], [1.0]),
     Rules.LATE: (("resolution", "statutory_user"), [0.8], [1.0, 4.0]),
