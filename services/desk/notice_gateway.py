@@ -99,7 +99,7 @@ class NoticeSubscription:
             yield self._heard(subscription)
         finally:
             try:
-                await subscription.aclose()  # type: ignore[no-untyped-call]  # it has no types
+                await subscription.aclose()  # type: ignore[no-untyped-call]  # redis gives it no types
             except AWAY:
                 log.debug("redis.away")
 
