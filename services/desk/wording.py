@@ -26,7 +26,7 @@ from services.desk.person import Person
 from services.desk.reasons import in_words
 
 _PLACE: Final = {Language.ZH: 0, Language.EN: 1}
-_LOCALES: Final = {Language.ZH: Locale("zh", "CN"), Language.EN: Locale("en", "GB")}
+_LOCALES: Final = {Language.ZH: Locale.parse("zh_Hans_CN"), Language.EN: Locale.parse("en_GB")}
 _MONTH_TO_MINUTE: Final = {Language.ZH: "M月d日 HH:mm", Language.EN: "d MMM HH:mm"}
 _UNITS: Final = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
 WORDS: Final[Mapping[str, Mapping[str, list[str]]]] = yaml.safe_load(
