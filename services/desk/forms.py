@@ -354,7 +354,7 @@ def _shares(one: Field, given: Given) -> _Read:
             return None, "share"
         shares.append({"unit": unit.strip(), "percent": int(percent)})
     units = {share["unit"] for share in shares}
-    whole = len(units) == len(shares) >= 2 and sum(share["percent"] for share in shares) == 100  # noqa: PLR2004
+    whole = len(units) == len(shares) >= 2 and sum(share["percent"] for share in shares) == 100
     return (shares, None) if whole or not shares else (None, "shares_sum")
 
 

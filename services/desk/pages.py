@@ -1,4 +1,4 @@
-"""Pages out of `pages/*.html`: Jinja2 with everything escaped, in the reader's language. No script or style in a page."""
+"""Pages out of `pages/*.html`: Jinja2, everything escaped, in the reader's language. No script stands in a page."""
 
 import hashlib
 from collections.abc import Mapping

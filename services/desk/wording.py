@@ -1,4 +1,4 @@
-"""Words, dates, numbers and amounts for one reader: `data/words.yaml` and Babel, in the reader's language and zone. Pure.
+"""Words, dates, numbers and amounts for one reader: `data/words.yaml` and Babel, in language and zone. Pure.
 
 A code that has no word is shown as it is: policies and directories bring codes of their own.
 """
@@ -106,7 +106,7 @@ class Speaker:
             count, left = divmod(left, size)
             if count or parts or unit == "seconds":
                 parts.append(self.word("time", unit).format(n=count))
-            if len(parts) == 2:  # noqa: PLR2004  # two units
+            if len(parts) == 2:
                 break
         return " ".join(parts)
 
