@@ -7,7 +7,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
-from schemas.notes import Note
 
 from schemas import ids
 from schemas.codes import ActorKind, StaffRole
@@ -15,6 +14,7 @@ from schemas.commands import Action, Remark, TicketCommand
 from schemas.events import TicketCommandRefused, TicketEvent
 from schemas.lifecycle import INTERNAL, target
 from schemas.message import Actor
+from schemas.notes import Note
 from schemas.ticket import Ticket, blocked, possible
 from services.desk.person import Person
 from services.desk.rights import TicketPlace, may

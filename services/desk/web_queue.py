@@ -22,6 +22,7 @@ from services.desk.command_handlers import Commands, Wanted
 from services.desk.commanding import Answer, Asked, Done, Forbidden, Pending, Refused
 from services.desk.customer import customer_keys
 from services.desk.doors import audited
+from services.desk.lines import Sort
 from services.desk.person import Person
 from services.desk.queue import Filters, PageAsked, Scope, Standing
 from services.desk.reasons import in_words
@@ -29,7 +30,6 @@ from services.desk.refusal import Refusal
 from services.desk.rights import may_somewhere
 from services.desk.row import Kept
 from services.desk.row_store import COUNT_MAX
-from services.desk.lines import Sort
 from services.desk.searching import is_contact
 from services.desk.signing_in import Auditing
 from services.desk.view import VIEWS_MAX, View, may_change, may_share
@@ -45,7 +45,19 @@ _COUNTED_MAX: Final = 12
 _NAME_CHARACTERS_MAX: Final = 80
 _FIELDS: Final = frozenset(PageAsked.model_fields)
 _LISTS: Final = frozenset(
-    {"state", "category", "department", "unit", "person", "severity", "flag", "channel", "source", "waybill", "customer"}
+    {
+        "state",
+        "category",
+        "department",
+        "unit",
+        "person",
+        "severity",
+        "flag",
+        "channel",
+        "source",
+        "waybill",
+        "customer",
+    }
 )
 _BUILT_IN: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("all", {}),
@@ -153,7 +165,9 @@ class QueuePages:
             return visit.go("/queue")
         if is_contact(typed):
             if not may_somewhere(visit.person, "find_customer"):
-                raise Refusal("not-allowed", action="find_customer", role=visit.say.word("staff_role", visit.person.role))
+                raise Refusal(
+                    "not-allowed", action="find_customer", role=visit.say.word("staff_role", visit.person.role)
+                )
             await self.auditing.add(audited(visit.request, visit.person, "find_customer"))
             return visit.go(f"/queue?{urlencode({'customer': customer_keys(typed, blind=self.blind)}, doseq=True)}")
         kept = await self.rows.by_number(typed)
