@@ -78,6 +78,10 @@ class Speaker:
         """The same with year and zone: what stands behind the short form."""
         return str(format_datetime(instant, "long", tzinfo=ZoneInfo(self.zone), locale=_LOCALES[self.language]))
 
+    def local(self, instant: datetime) -> str:
+        """As a field of a form holds it: in the reader's zone, without saying so."""
+        return instant.astimezone(ZoneInfo(self.zone)).strftime("%Y-%m-%dT%H:%M")
+
     def day(self, day: date) -> str:
         """A date."""
         return str(format_date(day, "medium", locale=_LOCALES[self.language]))
