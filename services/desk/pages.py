@@ -14,7 +14,7 @@ from services.desk.wording import WORDS, Speaker
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
-_COUNTING: Final = ("left", "over", "soon", "changed_show", "live", "polling", "offline", "draft_kept", "changed")
+_COUNTING: Final = ("left", "over", "soon", "changed_show", "live", "polling", "offline", "draft_kept", "as_of")
 """Phrases that the script says."""
 
 _ENVIRONMENT: Final = Environment(

@@ -28,6 +28,7 @@ from services.desk.people_http import own_path
 from services.desk.person import Person
 from services.desk.queue import Scope
 from services.desk.refusal import Refusal
+from services.desk.rights import may_somewhere
 from services.desk.row_store import RowStore
 from services.desk.session import digest
 from services.desk.session_store import SessionStore
@@ -38,7 +39,7 @@ from services.desk.web_intake import Intake, IntakePages
 from services.desk.web_lists import ListPages
 from services.desk.web_queue import QueuePages
 from services.desk.web_ticket import TicketPages
-from services.desk.web_visit import Visit, entered, stranger_html
+from services.desk.web_visit import MENU, Visit, entered, stranger_html
 
 _KEPT: Final = "public, max-age=31536000, immutable"
 _TEXT_MAX: Final = 1000
@@ -142,9 +143,9 @@ class WebRoutes:
         form = await request.form()
         next_path = own_path(str(form.get("next") or "/")[:_TEXT_MAX])
         name, password = (str(form.get(field) or "")[:_TEXT_MAX] for field in ("name", "password"))
+        if not self.local_accounts:
+            return self._door(request, 404, next_path=next_path, refusal=Refusal("ways-closed"))
         try:
-            if not self.local_accounts:
-                raise Refusal("ways-closed")
             self.doors.check_origin(request)
             came = await self.signing_in.with_password(
                 name, password, address=address_of(request), old=self.doors.session_id(request)

@@ -59,6 +59,8 @@ _LISTS: Final = frozenset(
         "customer",
     }
 )
+_SPACED: Final = frozenset({"department", "unit", "person"})
+"""Of which a form takes several in one field."""
 _BUILT_IN: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("all", {}),
     ("mine", {"person": ["me"]}),
@@ -269,6 +271,8 @@ def asked_of(params: QueryParams, zone: str) -> tuple[PageAsked, list[Wrong]]:
     given: dict[str, Any] = {}
     for name in _FIELDS & set(params.keys()):
         values = [value for value in params.getlist(name) if value]
+        if name in _SPACED:
+            values = [code for value in values for code in value.split()]
         if values:
             given[name] = values if name in _LISTS else values[-1]
     if "due_before" in given:

@@ -67,6 +67,10 @@ class Visit:
         }
         return HTMLResponse(page(template, self.say, {**known, **content}), status, _headers(self.say))
 
+    def refused(self, refusal: Refusal) -> Response:
+        """A page that says why not, with every problem."""
+        return self.html("refusal", refusal.status, refusal=refusal.told(self.person.language))
+
     def go(self, path: str) -> Response:
         """Go on at another page."""
         return RedirectResponse(path, 303)
@@ -93,12 +97,12 @@ def entered(doors: Doors, endpoint: Endpoint, action: str) -> Callable[[Request]
                 return Response(status_code=401, headers={"HX-Redirect": "/sign-in"})
             return RedirectResponse(f"/sign-in?next={back}", 303)
         visit = Visit(request=request, person=person, doors=doors)
+        if action and not may_somewhere(person, action):
+            return visit.refused(Refusal("not-allowed", action=action, role=visit.say.word("staff_role", person.role)))
         try:
-            if action and not may_somewhere(person, action):
-                raise Refusal("not-allowed", action=action, role=visit.say.word("staff_role", person.role))
             return await endpoint(visit)
         except Refusal as refusal:
-            return visit.html("refusal", refusal.status, refusal=refusal.told(person.language))
+            return visit.refused(refusal)
 
     return answer
 
