@@ -11,9 +11,8 @@ from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID, uuid4
 
-from schemas.notes import Note
-
 from schemas.events import TicketEvent
+from schemas.notes import Note
 from schemas.ticket import fold
 from schemas.topics import TICKET_COMMAND
 from services.desk.commanding import (

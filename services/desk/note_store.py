@@ -5,8 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from pymongo.errors import DuplicateKeyError
-from schemas.notes import Note
 
+from schemas.notes import Note
 from schemas.sealed import Sealed
 from services.runtime.logging import get_logger
 from services.runtime.mongo import Database

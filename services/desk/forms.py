@@ -1,0 +1,382 @@
+"""The form of each command: which fields it has, what stands in them at first, and what a person wrote in them. Pure.
+
+A new command is a line in `FORMS`. The fields are those of the command's model, by the same names; a test says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from schemas.codes import SUBCODES, ApologyTier, Category, Demand, RiskFlag, Severity
+from schemas.notes import TEXT_MAX, WHYS_MAX
+from schemas.ticket import Ticket
+from services.desk.accounts import Wrong
+from services.desk.commanding import Asked
+from services.desk.wording import WORDS
+
+
+class Kind(StrEnum):
+    """How a field is asked for."""
+
+    CODE = "code"
+    CHOICE = "choice"
+    MANY = "many"
+    MONEY = "money"
+    DATE = "date"
+    YES = "yes"
+    IDS = "ids"
+    SHARES = "shares"
+    TICKET = "ticket"
+    TASK = "task"
+    """One of the ticket's corrective actions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a form. `section` of the words says what its options are called."""
+
+    name: str
+    kind: Kind = Kind.CODE
+    section: str = ""
+    options: tuple[str, ...] = ()
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a command asks for, beside a note, which every command may have."""
+
+    fields: tuple[Field, ...] = ()
+    reasons: tuple[str, ...] = ()
+    """Codes to choose from."""
+    needs_reason: bool = False
+    """A reason or a note must be given."""
+    needs_note: bool = False
+    whys: bool = False
+    is_heard: bool = False
+    """Words of one's own go to the complainant."""
+
+
+class Given(Protocol):
+    """What was sent: as Starlette's `FormData`."""
+
+    def get(self, key: str, default: str = "") -> Any:
+        """The last value."""
+
+    def getlist(self, key: str) -> Sequence[Any]:
+        """All values."""
+
+
+MATTERS: Final = tuple(
+    code for category in Category for code in (category.value, *(f"{category}.{sub}" for sub in SUBCODES[category]))
+)
+CURRENCIES: Final = ("CNY", "HKD", "USD", "EUR")
+
+
+def _choice(name: str, section: str, *, required: bool = False) -> Field:
+    return Field(name, Kind.CHOICE, section, tuple(WORDS[section]), required)
+
+
+_SEVERITIES: Final = tuple(str(int(severity)) for severity in Severity)
+_PLACE: Final = (Field("department"), Field("unit"))
+_EVIDENCE: Final = Field("evidence", Kind.IDS)
+_REMEDY: Final = _choice("remedy", "remedy")
+_AMOUNT: Final = Field("amount", Kind.MONEY)
+_AMOUNT_REQUIRED: Final = Field("amount", Kind.MONEY, required=True)
+_TASK: Final = Field("corrective_action", Kind.TASK, required=True)
+_PLAIN: Final = Form()
+
+FORMS: Final[Mapping[str, Form]] = MappingProxyType(
+    {
+        "start_review": _PLAIN,
+        "complete_review": Form(
+            (
+                Field("primary", Kind.CHOICE, "matter", MATTERS),
+                Field("secondary", Kind.MANY, "matter", MATTERS),
+                Field("demand", Kind.MANY, "demand", tuple(d.value for d in Demand)),
+                Field("severity", Kind.CHOICE, "severity", _SEVERITIES),
+                Field("flags", Kind.MANY, "flag", tuple(f.value for f in RiskFlag)),
+            )
+        ),
+        "link_as_repeat": Form((Field("to_ticket", Kind.TICKET, required=True),)),
+        "assign": Form((*_PLACE, Field("person"))),
+        "hand_over": Form((Field("department", required=True), Field("unit"))),
+        "return_to_centre": Form(reasons=("not_ours", "other_unit", "facts_missing"), needs_reason=True),
+        "first_action": _PLAIN,
+        "record_findings": Form(
+            (_choice("cause", "cause", required=True), Field("responsible_unit"), _EVIDENCE), whys=True
+        ),
+        "add_evidence": Form((Field("evidence", Kind.IDS, required=True),)),
+        "add_note": Form(needs_note=True),
+        "share_liability": Form((Field("shares", Kind.SHARES, required=True),)),
+        "respond": Form((Field("unit", required=True),)),
+        "estimate_loss": Form((Field("loss", Kind.MONEY, required=True),)),
+        "answer": Form((_REMEDY, _AMOUNT), is_heard=True),
+        "approve": _PLAIN,
+        "refuse_approval": Form(reasons=("amount_too_high", "facts_missing", "not_at_fault"), needs_reason=True),
+        "delegate_approval": Form((Field("to", required=True),)),
+        "accept": _PLAIN,
+        "appeal": Form(reasons=("not_solved", "new_facts")),
+        "decide_appeal": Form((Field("changed", Kind.YES), _REMEDY, _AMOUNT), is_heard=True),
+        "resolve": Form((_choice("outcome", "outcome"),), is_heard=True),
+        "wait_for_customer": Form((_choice("what", "what", required=True),), is_heard=True),
+        "wait_for_third_party": Form((_choice("whom", "whom", required=True),)),
+        "resume": _PLAIN,
+        "change_severity": Form(
+            (Field("severity", Kind.CHOICE, "severity", _SEVERITIES, required=True),),
+            reasons=("perishable", "more_serious", "less_serious"),
+        ),
+        "apologise": Form((Field("tier", Kind.CHOICE, "tier", tuple(ApologyTier), required=True),), is_heard=True),
+        "agree_claim": Form((_AMOUNT_REQUIRED,)),
+        "record_payment": Form((_AMOUNT_REQUIRED,)),
+        "answer_regulator": _PLAIN,
+        "record_platform_action": _PLAIN,
+        "request_survey": _PLAIN,
+        "record_survey": Form((Field("score", Kind.CHOICE, "", ("5", "4", "3", "2", "1"), required=True),)),
+        "stop_surveys": _PLAIN,
+        "reopen": Form(reasons=("not_solved", "new_facts"), needs_reason=True),
+        "plan_corrective_action": Form(
+            (Field("owner", required=True), Field("unit"), Field("due_on", Kind.DATE, required=True)), needs_note=True
+        ),
+        "complete_corrective_action": Form((_TASK,)),
+        "verify_corrective_action": Form((_TASK, Field("effective", Kind.YES))),
+        "withdraw": Form(reasons=("settled_otherwise", "by_mistake")),
+        "close": _PLAIN,
+        "archive": Form((_choice("cause", "cause", required=True), _REMEDY)),
+    }
+)
+"""By the name of the command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of what a person wrote: a command, or everything that is wrong."""
+
+    asked: Asked | None
+    problems: list[Wrong] = field(default_factory=list)
+
+
+def first_values(name: str, ticket: Ticket) -> dict[str, list[str]]:
+    """What stands in the fields before anybody has typed."""
+    values: dict[str, str | list[str] | None] = {}
+    said = ticket.classification
+    match name:
+        case "assign":
+            values = {"department": ticket.department, "unit": ticket.unit, "person": ticket.person}
+        case "complete_review" if said is not None:
+            values = _confirmed(ticket)
+        case "change_severity":
+            values = {"severity": str(int(ticket.severity))}
+        case "record_payment" if ticket.claim is not None:
+            values = {"amount": str(ticket.claim.amount), "amount_currency": ticket.claim.currency}
+        case "answer" | "decide_appeal" if ticket.remedy:
+            values = {"remedy": ticket.remedy}
+        case "respond":
+            values = {"unit": next((s.unit for s in ticket.shares if not s.has_responded), None)}
+        case "share_liability":
+            values = {"shares": "\n".join(f"{s.unit} {s.percent}" for s in ticket.shares)}
+    return {key: value if isinstance(value, list) else [value] for key, value in values.items() if value}
+
+
+def typed_values(name: str, given: Given) -> dict[str, list[str]]:
+    """What stands in the fields of a form that is shown again: all that was typed."""
+    form = FORMS[name]
+    keys = [f.name for f in form.fields] + [f"{f.name}_currency" for f in form.fields if f.kind is Kind.MONEY]
+    return {
+        key: found
+        for key in (*keys, "reason", "text", "whys", "for_customer")
+        if (found := [v for v in given.getlist(key) if isinstance(v, str)])
+    }
+
+
+def written(name: str, given: Given, *, ticket: Ticket, other: Ticket | None, command_id: UUID) -> Written:
+    """Read a form.
+
+    Args:
+        name: of the command.
+        given: what was sent.
+        ticket: that it is about, as it is now.
+        other: the ticket whose number was typed, where one is asked for.
+        command_id: identity of the command, so that a form that is sent twice is one command.
+    """
+    form, problems = FORMS[name], list[Wrong]()
+    action: dict[str, Any] = {"name": name}
+    for one in form.fields:
+        value, code = _READERS[one.kind](one, given)
+        if one.kind is Kind.TICKET and code is None and other is None:
+            code = "no_ticket"
+        if code is None and one.required and value in (None, "", []):
+            code = "missing"
+        if code:
+            problems.append(Wrong(one.name, code))
+        elif value not in (None, ""):
+            action[one.name] = value
+    if name == "link_as_repeat" and other is not None:
+        action |= {"to_ticket": other.id, "to_routing_key": other.routing_key}
+    if name == "complete_review":
+        action = {"name": name, **_corrections(action, ticket)}
+    note = {key: str(given.get(key) or "").strip() for key in ("text", "for_customer")}
+    whys = [line.strip() for line in str(given.get("whys") or "").splitlines() if line.strip()]
+    if whys and form.whys:
+        action["whys"] = min(len(whys), WHYS_MAX)
+    reason = str(given.get("reason") or "")
+    problems += _unsaid(form, note=note, reason=reason, whys=whys)
+    words = {**{key: text for key, text in note.items() if text}, **({"whys": whys} if whys else {})}
+    try:
+        asked = Asked.model_validate(
+            {"action": action, "reason": reason, "note": words or None, "command_id": command_id}
+        )
+    except ValidationError as error:
+        known = {problem.field for problem in problems}
+        for one_error in error.errors():
+            name_of_field = next((str(step) for step in one_error["loc"][2:]), str(one_error["loc"][0]))
+            if name_of_field not in known:
+                known.add(name_of_field)
+                problems.append(Wrong(name_of_field, "invalid"))
+        return Written(None, problems)
+    return Written(None if problems else asked, problems)
+
+
+def _unsaid(form: Form, *, note: Mapping[str, str], reason: str, whys: Sequence[str]) -> list[Wrong]:
+    problems = [Wrong(key, "long") for key, text in note.items() if len(text) > TEXT_MAX]
+    if len(whys) > WHYS_MAX:
+        problems.append(Wrong("whys", "long"))
+    if form.needs_reason and not (reason or note["text"]):
+        problems.append(Wrong("reason", "reason"))
+    if form.needs_note and not note["text"]:
+        problems.append(Wrong("text", "note"))
+    return problems
+
+
+def _confirmed(ticket: Ticket) -> dict[str, str | list[str] | None]:
+    said = ticket.classification
+    if said is None:
+        return {}
+    return {
+        "primary": f"{said.primary}.{said.sub}" if said.sub else said.primary.value,
+        "secondary": [matter.code for matter in said.secondary],
+        "demand": [demand.value for demand in said.demand],
+        "severity": str(int(ticket.severity)),
+        "flags": [flag.value for flag in ticket.flags],
+    }
+
+
+def _corrections(action: Mapping[str, Any], ticket: Ticket) -> dict[str, Any]:
+    """What differs from the proposal: what a reviewer confirms is left out of the command."""
+    before = _confirmed(ticket)
+    changed: dict[str, Any] = {}
+    for key in ("primary", "severity"):
+        if action.get(key) and action[key] != before.get(key):
+            changed[key] = action[key]
+    for key in ("secondary", "demand", "flags"):
+        if set(action.get(key, ())) != set(before.get(key) or ()):
+            changed[key] = action.get(key, [])
+    if "primary" in changed:
+        changed["primary"] = _matter(changed["primary"])
+    if "secondary" in changed:
+        changed["secondary"] = [_matter(code) for code in changed["secondary"]]
+    if "severity" in changed:
+        changed["severity"] = int(changed["severity"])
+    return changed
+
+
+def _matter(code: str) -> dict[str, str | None]:
+    category, _, sub = code.partition(".")
+    return {"category": category, "sub": sub or None}
+
+
+_Read = tuple[Any, str | None]
+"""The value and, if it cannot be read, a code of `wrong` in the words."""
+
+
+def _text(one: Field, given: Given) -> str:
+    return str(given.get(one.name) or "").strip()
+
+
+def _code(one: Field, given: Given) -> _Read:
+    return _text(one, given) or None, None
+
+
+def _chosen(one: Field, given: Given) -> _Read:
+    value = _text(one, given)
+    return (value or None, None) if not value or value in one.options else (None, "choice")
+
+
+def _many(one: Field, given: Given) -> _Read:
+    values = [str(value) for value in given.getlist(one.name)]
+    return (values, None) if set(values) <= set(one.options) else (None, "choice")
+
+
+def _money(one: Field, given: Given) -> _Read:
+    value = _text(one, given).replace(",", "")
+    if not value:
+        return None, None
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        return None, "number"
+    if not amount.is_finite() or amount < 0:
+        return None, "number"
+    return {"amount": amount, "currency": str(given.get(f"{one.name}_currency") or CURRENCIES[0])}, None
+
+
+def _date(one: Field, given: Given) -> _Read:
+    value = _text(one, given)
+    try:
+        return (date.fromisoformat(value) if value else None), None
+    except ValueError:
+        return None, "date"
+
+
+def _yes(one: Field, given: Given) -> _Read:
+    return _text(one, given) == "yes", None
+
+
+def _ids(one: Field, given: Given) -> _Read:
+    try:
+        return [UUID(line) for line in _text(one, given).split()], None
+    except ValueError:
+        return None, "ids"
+
+
+def _shares(one: Field, given: Given) -> _Read:
+    shares: list[dict[str, Any]] = []
+    for line in _text(one, given).splitlines():
+        unit, _, percent = line.strip().rstrip("%").rpartition(" ")
+        if not unit.strip() or not percent.isdecimal():
+            return None, "share"
+        shares.append({"unit": unit.strip(), "percent": int(percent)})
+    units = {share["unit"] for share in shares}
+    whole = len(units) == len(shares) >= 2 and sum(share["percent"] for share in shares) == 100
+    return (shares, None) if whole or not shares else (None, "shares_sum")
+
+
+def _task(one: Field, given: Given) -> _Read:
+    value = _text(one, given)
+    try:
+        return (UUID(value) if value else None), None
+    except ValueError:
+        return None, "choice"
+
+
+_READERS: Final = MappingProxyType(
+    {
+        Kind.CODE: _code,
+        Kind.CHOICE: _chosen,
+        Kind.MANY: _many,
+        Kind.MONEY: _money,
+        Kind.DATE: _date,
+        Kind.YES: _yes,
+        Kind.IDS: _ids,
+        Kind.SHARES: _shares,
+        Kind.TICKET: _code,
+        Kind.TASK: _task,
+    }
+)

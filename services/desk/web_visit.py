@@ -1,0 +1,121 @@
+"""One request of a browser for a page: who sends it, in which language it is answered, and what every page has."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from services.desk.doors import Doors
+from services.desk.pages import page
+from services.desk.person import Person
+from services.desk.refusal import Refusal
+from services.desk.refusal_http import language_wanted
+from services.desk.rights import may_somewhere
+from services.desk.session import csrf_token
+from services.desk.wording import Speaker, speaker_for
+
+MENU: Final = (
+    ("queue", "/queue", "list_tickets"),
+    ("new", "/new", "submit_complaint"),
+    ("reviews", "/reviews", "complete_review"),
+    ("approvals", "/approvals", "approve"),
+    ("board", "/board", "see_statistics"),
+    ("audit", "/audit", "read_audit"),
+)
+"""Phrase, address and right of each entry of the menu."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """A request of somebody who is signed in."""
+
+    request: Request
+    person: Person
+    doors: Doors
+
+    @property
+    def say(self) -> Speaker:
+        """Who speaks to the person."""
+        return speaker_for(self.person)
+
+    def path(self, name: str) -> str:
+        """A part of the address."""
+        return str(self.request.path_params[name])
+
+    def query(self, name: str) -> str:
+        """A parameter; empty when it is not there."""
+        return self.request.query_params.get(name, "")
+
+    async def form(self) -> FormData:
+        """What was sent."""
+        return await self.request.form()
+
+    def html(self, template: str, status: int = 200, **content: Any) -> Response:
+        """A page, or a piece of one."""
+        address = self.request.url.path
+        known = {
+            "person": self.person,
+            "menu": [(key, href) for key, href, action in MENU if may_somewhere(self.person, action)],
+            "address": address,
+            "here": f"{address}?{self.request.url.query}" if self.request.url.query else address,
+            "csrf": csrf_token(self.doors.session_id(self.request) or ""),
+            "now": self.doors.now().isoformat(timespec="milliseconds"),
+        }
+        return HTMLResponse(page(template, self.say, {**known, **content}), status, _headers(self.say))
+
+    def refused(self, refusal: Refusal) -> Response:
+        """A page that says why not, with every problem."""
+        return self.html("refusal", refusal.status, refusal=refusal.told(self.person.language))
+
+    def go(self, path: str) -> Response:
+        """Go on at another page."""
+        return RedirectResponse(path, 303)
+
+
+Endpoint = Callable[[Visit], Awaitable[Response]]
+
+
+def entered(doors: Doors, endpoint: Endpoint, action: str) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint for those who have a right to `action` somewhere; a refusal is a page, too.
+
+    Who is not signed in is sent to do so, and comes back.
+    """
+
+    async def answer(request: Request) -> Response:
+        try:
+            person = await doors.enter(request)
+        except Refusal as refusal:
+            if refusal.kind != "not-signed-in":
+                return stranger_html(request, "refused", refusal.status, refusal=refusal)
+            wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            back = quote(wanted if request.method == "GET" else "/", safe="/")
+            if request.headers.get("HX-Request"):
+                return Response(status_code=401, headers={"HX-Redirect": "/sign-in"})
+            return RedirectResponse(f"/sign-in?next={back}", 303)
+        visit = Visit(request=request, person=person, doors=doors)
+        if action and not may_somewhere(person, action):
+            return visit.refused(Refusal("not-allowed", action=action, role=visit.say.word("staff_role", person.role)))
+        try:
+            return await endpoint(visit)
+        except Refusal as refusal:
+            return visit.refused(refusal)
+
+    return answer
+
+
+def stranger_html(request: Request, template: str, status: int = 200, **content: Any) -> Response:
+    """A page for somebody who is not signed in; `?language=` says in which language."""
+    wanted = request.query_params.get("language", "")
+    language = language_wanted(request)
+    say = Speaker(type(language)(wanted) if wanted in set(type(language)) else language)
+    refusal = content.get("refusal")
+    told = refusal.told(say.language) if isinstance(refusal, Refusal) else None
+    return HTMLResponse(page(template, say, {**content, "refusal": told}), status, _headers(say))
+
+
+def _headers(say: Speaker) -> dict[str, str]:
+    return {"Content-Language": say.language.value, "Cache-Control": "no-store"}

@@ -1,0 +1,311 @@
+"""The web desk on a database of a test: real stores, a router that knows three commands, and a person of each role."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+import httpx
+from argon2 import PasswordHasher
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from schemas import events as e
+from schemas import ids
+from schemas.codes import Language, StaffRole, TicketState
+from schemas.commands import TicketCommand
+from schemas.complaint import Contact, Money, Wording
+from services.desk.account_store import AccountStore
+from services.desk.accounts import Account, Membership
+from services.desk.app import scope_of
+from services.desk.asking import Asking
+from services.desk.attempt_store import AttemptLimits, AttemptStore
+from services.desk.audit_store import AuditStore
+from services.desk.board_store import BoardStore
+from services.desk.command_handlers import Commands
+from services.desk.contact_reading import ContactReading
+from services.desk.contact_store import ContactStore
+from services.desk.doors import Doors
+from services.desk.intake_gateway import IntakeAway, IntakeGateway
+from services.desk.note_store import NoteStore
+from services.desk.passwords import Passwords
+from services.desk.place_store import PlaceStore
+from services.desk.row import fold
+from services.desk.row_store import RowStore
+from services.desk.security_headers import SecurityHeaders
+from services.desk.session import Limits, Session, csrf_token, digest
+from services.desk.session_store import SessionStore
+from services.desk.signing_in import SigningIn
+from services.desk.trail_store import TrailStore
+from services.desk.view_store import ViewStore
+from services.desk.web_http import WebRoutes
+from services.runtime.metrics import DeskMetrics
+from services.runtime.mongo import Database
+from services.runtime.producing import Outgoing
+from services.runtime.sealing import Keyring
+from tests.unit.desk.stories import RECEIVED, Story
+
+NOW = RECEIVED + timedelta(hours=2)
+PASSWORD = "a sentence that only tests know"
+WORDS = "The parcel was thrown over the fence."
+PHONE = "+8613800138000"
+_LIMITS = Limits(idle=timedelta(hours=1), absolute=timedelta(hours=12))
+_BECOMES: Mapping[str, tuple[type[e.TicketEvent], TicketState | None]] = {
+    "add_note": (e.TicketNoted, None),
+    "answer": (e.TicketAnswered, TicketState.ANSWERED),
+    "assign": (e.TicketAssigned, None),
+}
+
+
+class Nowhere:
+    """Nobody has memberships beside what the account says."""
+
+    async def of(self, person: str) -> Membership:
+        return Membership()
+
+
+class WebScene:
+    """The desk's pages, and what was done with them."""
+
+    def __init__(self, database: Database, folder: Path, *, intake: httpx.MockTransport | None = None) -> None:
+        self.database = database
+        self.keyring = Keyring.create(folder / "keyring.json")
+        self.rows, self.trail = RowStore(database), TrailStore(database)
+        self.accounts, self.sessions = AccountStore(database), SessionStore(database)
+        self.audit, self.views = AuditStore(database), ViewStore(database)
+        self.notes = NoteStore(database, self.keyring)
+        self.passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        self.issued: list[TicketCommand] = []
+        self.now = NOW
+        self.app = self._app(intake or httpx.MockTransport(lambda _: httpx.Response(503)))
+
+    def client(self, role: str = "", *, language: str = "en") -> httpx.AsyncClient:
+        """A browser in which somebody of the role is signed in; empty: nobody."""
+        cookies = {"amends": f"session-{role}"} if role else {}
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app),
+            base_url="http://desk",
+            cookies=cookies,
+            headers={"Accept": "text/html", "Accept-Language": language},
+        )
+
+    def csrf(self, role: str) -> str:
+        """What forms of that browser bring."""
+        return csrf_token(f"session-{role}")
+
+    async def people(self, language: Language = Language.EN) -> None:
+        """An account and a session for each role; the outlet's is of NET-1."""
+        password = await self.passwords.hash(PASSWORD)
+        for role in StaffRole:
+            account = Account(
+                name=role.value,
+                shown_as=role.value,
+                role=role,
+                units=("NET-1",) if role is StaffRole.OUTLET_STAFF else (),
+                language=language,
+                password=password,
+                changed_at=self.now,
+            )
+            if not await self.accounts.add(account):
+                await self.accounts.change(account)
+                continue
+            session = Session(
+                digest=digest(f"session-{role.value}"),
+                account=role.value,
+                made_at=self.now,
+                seen_at=self.now,
+                ends_at=self.now + timedelta(hours=12),
+            )
+            await self.sessions.begin(session)
+
+    async def tickets(self, told: Sequence[Story]) -> None:
+        """Keep what was told, as projector, router and notifier do."""
+        await self.rows.save([(story.row(), 0) for story in told], at=self.now)
+        for story in told:
+            for event in story.events:
+                await self._append(event)
+            await self._contact(story)
+
+    async def _append(self, event: e.TicketEvent) -> None:
+        content = event.model_dump(mode="json")
+        await self.database["ticket_events"].insert_one(
+            {"_id": f"{event.ticket_id}:{event.sequence}", "type": event.ce_type(), **content}
+        )
+
+    async def _contact(self, story: Story) -> None:
+        complaint, row = story.ticket, story.row()
+        sealed = {
+            "contact": self.keyring.seal(Contact(phone=PHONE).seal_bytes(), about=complaint).model_dump(),
+            "wording": self.keyring.seal(Wording(description=WORDS).seal_bytes(), about=complaint).model_dump(),
+        }
+        await self.database["contacts"].insert_one(
+            {"_id": str(ids.contact_ref(complaint)), "complaint_id": str(complaint), **sealed}
+        )
+        await self.database["tickets"].insert_one(
+            {
+                "_id": str(story.ticket),
+                "number": story.number,
+                "state": row.state.value,
+                "department": row.department,
+                "unit": row.unit,
+                "person": row.person,
+                "source": "external",
+                "category": "delay",
+                "flags": [],
+                "complaints": [str(complaint)],
+            }
+        )
+
+    async def _publish(self, outgoing: Sequence[Outgoing]) -> None:
+        for one in outgoing:
+            command = one.message
+            assert isinstance(command, TicketCommand)
+            self.issued.append(command)
+            if command.action.name not in _BECOMES:
+                continue
+            kept = await self.rows.get(command.ticket_id)
+            assert kept
+            kind, state = _BECOMES[command.action.name]
+            more: dict[str, Any] = command.action.model_dump(exclude={"name"})
+            if kind is e.TicketAssigned:
+                before = kept.row
+                more = {name: value or getattr(before, name) for name, value in more.items()}
+                more |= {"unit_calendar": "hub", "rule": "by_hand"}
+            event = kind(
+                routing_key="k",
+                event_id=uuid5(command.command_id, "event"),
+                ticket_id=command.ticket_id,
+                sequence=kept.row.version + 1,
+                causation_id=command.command_id,
+                occurred_at=command.issued_at,
+                actor=command.actor,
+                state=state or kept.row.state,
+                reason=command.reason,
+                note_ref=command.note_ref,
+                **more,
+            )
+            await self._append(event)
+            await self.rows.save([(fold(kept.row, event), kept.revision)], at=self.now)
+
+    def _app(self, intake: httpx.MockTransport) -> FastAPI:
+        metrics = DeskMetrics(CollectorRegistry())
+        doors = Doors(
+            accounts=self.accounts,
+            sessions=self.sessions,
+            memberships=Nowhere(),
+            limits=_LIMITS,
+            url="",
+            now=lambda: self.now,
+        )
+        asking = Asking(
+            rows=self.rows, sign=self.keyring.blind, now=lambda: self.now, metrics=metrics, seconds_max=30
+        )
+        routes = WebRoutes(
+            doors=doors,
+            signing_in=SigningIn(
+                accounts=self.accounts,
+                sessions=self.sessions,
+                attempts=AttemptStore(
+                    self.database, AttemptLimits(of_account=10, of_address=100, window=timedelta(minutes=15))
+                ),
+                memberships=Nowhere(),
+                auditing=self.audit,
+                hashing=self.passwords,
+                limits=_LIMITS,
+                blind=self.keyring.blind,
+                now=lambda: self.now,
+            ),
+            accounts=self.accounts,
+            sessions=self.sessions,
+            audit=self.audit,
+            asking=asking,
+            rows=self.rows,
+            trail=self.trail,
+            views=self.views,
+            notes=self.notes,
+            commands=Commands(
+                trail=self.trail, notes=self.notes, publish=self._publish, now=lambda: self.now, wait_s=0.3
+            ),
+            reading=ContactReading(
+                places=PlaceStore(self.database),
+                contacts=ContactStore(self.database, self.keyring),
+                auditing=self.audit,
+            ),
+            board=BoardStore(self.database, now=lambda: self.now),
+            intake=IntakeGateway(httpx.AsyncClient(transport=intake, base_url="http://intake")),
+            blind=self.keyring.blind,
+            scope_of=scope_of,
+            has_oidc=True,
+            local_accounts=True,
+        )
+        app = FastAPI()
+        app.state.doors = doors
+        app.include_router(routes.router())
+        app.add_middleware(SecurityHeaders)
+        return app
+
+
+def money(amount: str) -> Money:
+    """Of that much."""
+    return Money.model_validate({"amount": amount})
+
+
+def every_event() -> list[e.TicketEvent]:
+    """One of each type, with everything that it can say."""
+    story = Story()
+    told: dict[type[e.TicketEvent], e.TicketEvent] = {type(event): event for event in story.events}
+    common = story.events[0].model_dump()
+    given: dict[str, Any] = {
+        **common,
+        "before": 2,
+        "severity": 4,
+        "before_department": "hubs",
+        "repeats": 2,
+        "matched_by": "waybill",
+        "from_ticket": UUID(int=1),
+        "to_ticket": UUID(int=1),
+        "to_routing_key": "k",
+        "cause": "missorted",
+        "evidence": [UUID(int=2)],
+        "shares": [
+            {"unit": "HUB-01", "percent": 40, "unit_calendar": "hub"},
+            {"unit": "NET-1", "percent": 60, "unit_calendar": "outlet"},
+        ],
+        "unit": "HUB-01",
+        "department": "hubs",
+        "loss": {"amount": "12.50"},
+        "goodwill": {"amount": "18.75"},
+        "command": "answer",
+        "remedy": "refund",
+        "amount": {"amount": "30.00"},
+        "chain": ["supervisor"],
+        "role": "supervisor",
+        "to": "p2",
+        "changed": True,
+        "outcome": "refunded",
+        "what": "photos",
+        "whom": "customs",
+        "tier": "agent",
+        "attempt": 1,
+        "score": 4,
+        "satisfied": True,
+        "attempts": 3,
+        "corrective_action": UUID(int=3),
+        "owner": "p2",
+        "due_on": datetime(2026, 12, 1, tzinfo=UTC).date(),
+        "effective": True,
+        "why": "illegal_in_state",
+    }
+    from schemas.topics import TICKET_EVENTS  # noqa: PLC0415
+
+    for kind in TICKET_EVENTS:
+        if kind not in told:
+            fields = {name: value for name, value in given.items() if name in kind.model_fields}
+            if kind in (e.TicketReopened, e.TicketAppealed):
+                fields["before"] = "resolved"
+            told[kind] = kind.model_validate(fields)
+    return [told[kind] for kind in TICKET_EVENTS]
+
+
+__all__ = ["IntakeAway", "WebScene", "every_event", "money"]
