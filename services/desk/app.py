@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import httpx
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
@@ -15,6 +16,7 @@ from services.desk.account_store import AccountStore
 from services.desk.asking import Asking
 from services.desk.attempt_store import AttemptStore
 from services.desk.audit_store import AuditStore
+from services.desk.board_store import BoardStore
 from services.desk.command_handlers import Commands
 from services.desk.commands_http import CommandRoutes
 from services.desk.contact_reading import ContactReading
@@ -22,6 +24,7 @@ from services.desk.contact_store import ContactStore
 from services.desk.doors import Doors, allowed
 from services.desk.erasing import Eraser
 from services.desk.erasure_store import ErasureStore
+from services.desk.intake_gateway import IntakeGateway
 from services.desk.live import Live
 from services.desk.membership_store import MembershipStore
 from services.desk.note_store import NoteStore
@@ -46,6 +49,7 @@ from services.desk.tickets_http import Allows, TicketRoutes
 from services.desk.trail_store import TrailStore
 from services.desk.view_store import ViewStore
 from services.desk.views_http import ViewRoutes
+from services.desk.web_http import WebRoutes
 from services.runtime import worker
 from services.runtime.consuming import Consumption
 from services.runtime.metrics import ConsumingMetrics, DeskMetrics, ProducingMetrics
@@ -59,6 +63,7 @@ from services.runtime.surroundings import Surroundings
 from services.runtime.time_source import Clock, utc_of
 
 SERVICE = DeskSettings.SERVICE
+INTAKE_S_MAX = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,9 +168,10 @@ def desk(
     )
     asking = Asking(rows=rows, sign=keyring.blind, now=now, metrics=metrics, seconds_max=settings.desk_store_s_max)
     people = People(settings, database, keyring=keyring, now=now)
+    notes = NoteStore(database, keyring)
     commands = Commands(
         trail=trail,
-        notes=NoteStore(database, keyring),
+        notes=notes,
         publish=producer.publish,
         now=now,
         wait_s=settings.desk_command_s_max,
@@ -189,6 +195,28 @@ def desk(
         CommandRoutes(commands=commands, told=lambda event, person: event_told(event, scope_of(person)), allows=allows),
     ):
         surface.include_router(routes.router())
+    intake = httpx.AsyncClient(base_url=settings.intake, timeout=INTAKE_S_MAX, trust_env=False)
+    pages = WebRoutes(
+        doors=people.doors,
+        signing_in=people.signing_in,
+        accounts=people.accounts,
+        sessions=people.sessions,
+        audit=people.audit,
+        asking=asking,
+        rows=rows,
+        trail=trail,
+        views=views,
+        notes=notes,
+        commands=commands,
+        reading=people.reading,
+        board=BoardStore(database, now=now),
+        intake=IntakeGateway(intake),
+        blind=keyring.blind,
+        scope_of=scope_of,
+        has_oidc=bool(settings.oidc_issuer),
+        local_accounts=settings.local_accounts,
+    )
+    surface.include_router(pages.router())
     handle_refusals(surface)
     surface.add_middleware(SecurityHeaders, url=settings.desk_url)
     foundation = Foundation(around.clock, [rows, views, *people.stores])
@@ -246,6 +274,8 @@ class People:
             audit=audit,
             keyring=keyring,
         )
+        self.signing_in, self.accounts, self.sessions, self.audit = signing_in, accounts, sessions, audit
+        self.reading = privacy.reading
         self.routes = (people, privacy)
         self.stores = (sessions, attempts, pending, audit, erasures)
         self.eraser = Eraser(erasures=erasures, customers=contacts, now=now)

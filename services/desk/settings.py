@@ -28,3 +28,8 @@ class DeskSettings(SignInSettings):
         8.0, gt=0, le=60, description="Seconds to wait for the router's decision before an answer of 202."
     )
     desk_erase_s: float = Field(5.0, gt=0, le=3600, description="Seconds between looks for erasures to carry out.")
+    intake: str = Field(
+        "http://127.0.0.1:8000",
+        pattern=r"^https?://[^/\s]+$",
+        description="Address of the intake, for complaints that staff take.",
+    )

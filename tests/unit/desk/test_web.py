@@ -69,9 +69,7 @@ class Reader(HTMLParser):
             self.depth_of_label -= 1
 
     def unlabelled(self) -> list[str]:
-        return [
-            str(f.get("name")) for f in self.fields if not f.get("aria-label") and f.get("id") not in self.labels
-        ]
+        return [str(f.get("name")) for f in self.fields if not f.get("aria-label") and f.get("id") not in self.labels]
 
 
 @pytest.fixture
@@ -83,7 +81,9 @@ async def scene(tmp_path: Path) -> WebScene:
     story.deliver(1)
     story.pass_until(100)
     odd = stories(["6"], opened={"case_number": "<script>alert(1)</script>", "waybills": ('"><img src=x>',)})
-    in_review = Story(ticket=stories(["5"])[0].ticket, number="2611-000005", classified={"said": {"needs_review": True}})
+    in_review = Story(
+        ticket=stories(["5"])[0].ticket, number="2611-000005", classified={"said": {"needs_review": True}}
+    )
     from schemas import events as e  # noqa: PLC0415
     from schemas.codes import TicketState  # noqa: PLC0415
 
@@ -197,14 +197,22 @@ async def test_contact_and_words_are_shown_for_a_reason(scene: WebScene, agent: 
     assert PHONE in (await agent.post(f"{ticket}/contact", data={**form, "reason": "call back"})).text
     assert WORDS in (await agent.post(f"{ticket}/wording", data=form)).text
     entries = await scene.database["audit"].find({}).to_list(None)
-    assert [(one["action"], one["reason"]) for one in entries] == [("unmask_contact", "call back"), ("read_wording", "")]
+    assert [(one["action"], one["reason"]) for one in entries] == [
+        ("unmask_contact", "call back"),
+        ("read_wording", ""),
+    ]
 
 
 async def test_a_command_by_form(scene: WebScene, agent: httpx.AsyncClient) -> None:
     """A form that is sent twice is one command; its words are in the trail, read by nobody without an audit."""
     path = "/tickets/2611-000017/do/answer"
     form = await _form(agent, path)
-    form |= {"remedy": "refund", "amount": "25.50", "for_customer": "We pay it back.", "csrf_token": scene.csrf("agent")}
+    form |= {
+        "remedy": "refund",
+        "amount": "25.50",
+        "for_customer": "We pay it back.",
+        "csrf_token": scene.csrf("agent"),
+    }
     for _ in range(2):
         answer = await agent.post(path, data=form)
         assert answer.headers["location"] == "/tickets/2611-000017?done=answer"
@@ -268,7 +276,9 @@ async def test_bulk_assignment_answers_for_each(scene: WebScene) -> None:
     answer = (await scene.client("supervisor").post("/queue/assign", data=form)).text
     assert "1 of 2 assigned" in answer
     assert "changed meanwhile" in answer
-    assert (await scene.client("agent").post("/queue/assign", data={"csrf_token": scene.csrf("agent")})).status_code == 403
+    assert (
+        await scene.client("agent").post("/queue/assign", data={"csrf_token": scene.csrf("agent")})
+    ).status_code == 403
 
 
 async def test_views_are_tabs(scene: WebScene, agent: httpx.AsyncClient) -> None:
@@ -302,7 +312,9 @@ async def test_a_complaint_on_the_phone(tmp_path: Path) -> None:
         if request.method == "GET":
             return httpx.Response(200, json={"ticket_number": "2611-000099"})
         if b"+86" not in request.content:
-            errors = [{"field": "complainant.phone", "code": "phone_invalid", "problem": "No number.", "todo": "Check."}]
+            errors = [
+                {"field": "complainant.phone", "code": "phone_invalid", "problem": "No number.", "todo": "Check."}
+            ]
             return httpx.Response(422, json={"title": "wrong", "errors": errors})
         return httpx.Response(202, json={"complaint_id": "5f1f7a52-2f6c-5a8e-9d8b-0d6f9b9a6c11"})
 

@@ -198,9 +198,7 @@ class WebScene:
             url="",
             now=lambda: self.now,
         )
-        asking = Asking(
-            rows=self.rows, sign=self.keyring.blind, now=lambda: self.now, metrics=metrics, seconds_max=30
-        )
+        asking = Asking(rows=self.rows, sign=self.keyring.blind, now=lambda: self.now, metrics=metrics, seconds_max=30)
         routes = WebRoutes(
             doors=doors,
             signing_in=SigningIn(
