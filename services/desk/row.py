@@ -255,7 +255,11 @@ _SAYS: Final[Mapping[type[e.TicketEvent], Callable[[Row, Any], dict[str, Any]]]]
             "needs_review": False,
         },
         e.TicketFollowedUp: _followed_up,
-        e.TicketReopened: lambda _, __: {"person": None, "needs_review": True},
+        e.TicketRepeatLinked: _followed_up,
+        e.TicketReopened: lambda _, __: {"person": None, "needs_review": True, "shared_units": ()},
+        e.TicketReturned: lambda _, __: {"person": None, "needs_review": True},
+        e.TicketAppealed: lambda _, event: {"person": None} if event.before in SETTLED else {},
+        e.TicketLiabilityShared: lambda _, event: {"shared_units": tuple(share.unit for share in event.shares)},
         e.TicketSeverityChanged: lambda _, event: {"severity": event.severity},
         e.TicketReviewCompleted: lambda _, __: {"needs_review": False},
     }
