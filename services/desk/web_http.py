@@ -128,9 +128,6 @@ class WebRoutes:
 
     async def home(self, visit: Visit) -> Response:
         """Where work begins, for each role."""
-        from services.desk.rights import may_somewhere  # noqa: PLC0415
-        from services.desk.web_visit import MENU  # noqa: PLC0415
-
         first = next((href for _, href, action in MENU if may_somewhere(visit.person, action)), None)
         return visit.go(first) if first else visit.html("home")
 
