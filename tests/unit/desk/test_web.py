@@ -164,7 +164,7 @@ async def test_search_keeps_numbers_of_people_out_of_urls(scene: WebScene, agent
     """A phone number becomes a key, and the look is audited; a ticket number leads to its ticket."""
     by_phone = await agent.post("/queue/search", data={"csrf_token": scene.csrf("agent"), "q": "138 0013 8000"})
     assert "customer=" in by_phone.headers["location"]
-    assert "138" not in by_phone.headers["location"].replace("customer", "")[:20]
+    assert "13800138000" not in by_phone.headers["location"]
     entries = await scene.database["audit"].find({"action": "find_customer"}).to_list(None)
     assert len(entries) == 1
     by_number = await agent.post("/queue/search", data={"csrf_token": scene.csrf("agent"), "q": "2611000017"})
