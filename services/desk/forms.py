@@ -206,20 +206,8 @@ def written(name: str, given: Given, *, ticket: Ticket, other: Ticket | None, co
         other: the ticket whose number was typed, where one is asked for.
         command_id: identity of the command, so that a form that is sent twice is one command.
     """
-    form, problems = FORMS[name], list[Wrong]()
-    action: dict[str, Any] = {"name": name}
-    for one in form.fields:
-        value, code = _READERS[one.kind](one, given)
-        if one.kind is Kind.TICKET and code is None and other is None:
-            code = "no_ticket"
-        if code is None and one.required and value in (None, "", []):
-            code = "missing"
-        if code:
-            problems.append(Wrong(one.name, code))
-        elif value not in (None, ""):
-            action[one.name] = value
-    if name == "link_as_repeat" and other is not None:
-        action |= {"to_ticket": other.id, "to_routing_key": other.routing_key}
+    form = FORMS[name]
+    action, problems = _action(name, given, other)
     if name == "complete_review":
         action = {"name": name, **_corrections(action, ticket)}
     note = {key: str(given.get(key) or "").strip() for key in ("text", "for_customer")}
@@ -234,14 +222,34 @@ def written(name: str, given: Given, *, ticket: Ticket, other: Ticket | None, co
             {"action": action, "reason": reason, "note": words or None, "command_id": command_id}
         )
     except ValidationError as error:
-        known = {problem.field for problem in problems}
-        for one_error in error.errors():
-            name_of_field = next((str(step) for step in one_error["loc"][2:]), str(one_error["loc"][0]))
-            if name_of_field not in known:
-                known.add(name_of_field)
-                problems.append(Wrong(name_of_field, "invalid"))
-        return Written(None, problems)
+        return Written(None, problems + _misread(error, {problem.field for problem in problems}))
     return Written(None if problems else asked, problems)
+
+
+def _action(name: str, given: Given, other: Ticket | None) -> tuple[dict[str, Any], list[Wrong]]:
+    """What the fields say, and what is wrong with them."""
+    action: dict[str, Any] = {"name": name}
+    problems: list[Wrong] = []
+    for one in FORMS[name].fields:
+        value, code = _READERS[one.kind](one, given)
+        if code is None and one.required and value in (None, "", []):
+            code = "missing"
+        if code is None and one.kind is Kind.TICKET and other is None:
+            code = "no_ticket"
+        if code:
+            problems.append(Wrong(one.name, code))
+        elif value not in (None, ""):
+            action[one.name] = value
+    if name == "link_as_repeat" and other is not None:
+        action |= {"to_ticket": other.id, "to_routing_key": other.routing_key}
+    return action, problems
+
+
+def _misread(error: ValidationError, known: set[str]) -> list[Wrong]:
+    """What the model refuses, of fields that nothing has been said of yet."""
+    steps = ([str(step) for step in one["loc"]] for one in error.errors())
+    names = dict.fromkeys((loc[2] if len(loc) > 2 else loc[0]) for loc in steps if loc)
+    return [Wrong(name, "invalid") for name in names if name not in known]
 
 
 def _unsaid(form: Form, *, note: Mapping[str, str], reason: str, whys: Sequence[str]) -> list[Wrong]:

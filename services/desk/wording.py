@@ -123,19 +123,20 @@ class Speaker:
         who = event.actor
         return f"{who.id} ({who.unit})" if who.id and who.unit else who.id or self.word("actor", who.kind)
 
+    def _detail(self, name: str, value: Any) -> Any:
+        if isinstance(value, Money):
+            return self.money(value)
+        if isinstance(value, date):
+            return self.day(value)
+        if name in ("chain", "remaining"):
+            return self.listed(self.word("staff_role", role) for role in value)
+        if section := _SECTIONS.get(name):
+            return self.word(section, int(value) if name == "severity" else value) if value else ""
+        return value
+
     def _details(self, event: e.TicketEvent) -> dict[str, Any]:
-        details: dict[str, Any] = {}
-        for name in type(event).model_fields.keys() - e.TicketEvent.model_fields.keys():
-            value = getattr(event, name)
-            if isinstance(value, Money):
-                value = self.money(value)
-            elif isinstance(value, date):
-                value = self.day(value)
-            elif name in ("chain", "remaining"):
-                value = self.listed(self.word("staff_role", role) for role in value)
-            elif section := _SECTIONS.get(name):
-                value = self.word(section, int(value) if name == "severity" else value) if value else ""
-            details[name] = value
+        own = type(event).model_fields.keys() - e.TicketEvent.model_fields.keys()
+        details = {name: self._detail(name, getattr(event, name)) for name in own}
         match event:
             case e.TicketClassified(classification=said):
                 matter = f"{said.primary}.{said.sub}" if said.sub else str(said.primary)

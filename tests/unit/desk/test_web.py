@@ -8,7 +8,8 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from schemas.codes import Language, RiskFlag, StaffRole
+from schemas import events as e
+from schemas.codes import Language, StaffRole, TicketState
 from services.runtime.mongo import Database
 from tests.simulation.database import Store
 from tests.unit.desk.stories import Story, stories
@@ -52,7 +53,7 @@ class Reader(HTMLParser):
             self.wrong.append("script without src")
         if tag == "style" or "style" in given:
             self.wrong.append("style in the page")
-        self.wrong += [f"{name} on {tag}" for name in given if name.startswith("on") or name.startswith("hx-on")]
+        self.wrong += [f"{name} on {tag}" for name in given if name.startswith(("on", "hx-on"))]
         if (given.get("href") or "").startswith("javascript:"):
             self.wrong.append("javascript address")
         if given.get("id"):
@@ -84,9 +85,6 @@ async def scene(tmp_path: Path) -> WebScene:
     in_review = Story(
         ticket=stories(["5"])[0].ticket, number="2611-000005", classified={"said": {"needs_review": True}}
     )
-    from schemas import events as e  # noqa: PLC0415
-    from schemas.codes import TicketState  # noqa: PLC0415
-
     in_review.tell(e.TicketReturned, TicketState.IN_REVIEW, 3, before_department="hubs", before_unit="HUB-01")
     told = [story, *stories(["4"], assigned={"unit": "NET-1"}), in_review, *odd]
     await scene.tickets(told)
@@ -166,7 +164,7 @@ async def test_search_keeps_numbers_of_people_out_of_urls(scene: WebScene, agent
     """A phone number becomes a key, and the look is audited; a ticket number leads to its ticket."""
     by_phone = await agent.post("/queue/search", data={"csrf_token": scene.csrf("agent"), "q": "138 0013 8000"})
     assert "customer=" in by_phone.headers["location"]
-    assert "138" not in by_phone.headers["location"].replace("customer", "")[:20]
+    assert "13800138000" not in by_phone.headers["location"]
     entries = await scene.database["audit"].find({"action": "find_customer"}).to_list(None)
     assert len(entries) == 1
     by_number = await agent.post("/queue/search", data={"csrf_token": scene.csrf("agent"), "q": "2611000017"})
@@ -352,13 +350,6 @@ async def test_the_board_counts_open_tickets(scene: WebScene, agent: httpx.Async
     told: dict[str, Any] = (await agent.get("/board.json")).json()
     assert [d["department"] for d in told["departments"]] == ["hubs"]
     assert sum(told["departments"][0][key] for key in ("on_time", "soon", "breached")) == 4
-
-
-def test_flags_have_a_word() -> None:
-    """Every risk flag that filters offer."""
-    from services.desk.wording import WORDS as KNOWN  # noqa: PLC0415
-
-    assert set(KNOWN["flag"]) == set(RiskFlag)
 
 
 async def _form(client: httpx.AsyncClient, path: str) -> dict[str, str]:

@@ -16,9 +16,9 @@ from schemas import ids
 from schemas.codes import Language, StaffRole, TicketState
 from schemas.commands import TicketCommand
 from schemas.complaint import Contact, Money, Wording
+from schemas.topics import TICKET_EVENTS
 from services.desk.account_store import AccountStore
 from services.desk.accounts import Account, Membership
-from services.desk.app import scope_of
 from services.desk.asking import Asking
 from services.desk.attempt_store import AttemptLimits, AttemptStore
 from services.desk.audit_store import AuditStore
@@ -27,10 +27,12 @@ from services.desk.command_handlers import Commands
 from services.desk.contact_reading import ContactReading
 from services.desk.contact_store import ContactStore
 from services.desk.doors import Doors
-from services.desk.intake_gateway import IntakeAway, IntakeGateway
+from services.desk.intake_gateway import IntakeGateway
 from services.desk.note_store import NoteStore
 from services.desk.passwords import Passwords
+from services.desk.person import Person
 from services.desk.place_store import PlaceStore
+from services.desk.queue import EVERYTHING, Scope
 from services.desk.row import fold
 from services.desk.row_store import RowStore
 from services.desk.security_headers import SecurityHeaders
@@ -56,6 +58,12 @@ _BECOMES: Mapping[str, tuple[type[e.TicketEvent], TicketState | None]] = {
     "answer": (e.TicketAnswered, TicketState.ANSWERED),
     "assign": (e.TicketAssigned, None),
 }
+
+
+def scope_of(person: Person) -> Scope:
+    """Staff of an outlet see what is their unit's."""
+    is_outlet = person.role is StaffRole.OUTLET_STAFF
+    return Scope(units=frozenset(person.units), sees_complainant=False) if is_outlet else EVERYTHING
 
 
 class Nowhere:
@@ -295,8 +303,6 @@ def every_event() -> list[e.TicketEvent]:
         "effective": True,
         "why": "illegal_in_state",
     }
-    from schemas.topics import TICKET_EVENTS  # noqa: PLC0415
-
     for kind in TICKET_EVENTS:
         if kind not in told:
             fields = {name: value for name, value in given.items() if name in kind.model_fields}
@@ -304,6 +310,3 @@ def every_event() -> list[e.TicketEvent]:
                 fields["before"] = "resolved"
             told[kind] = kind.model_validate(fields)
     return [told[kind] for kind in TICKET_EVENTS]
-
-
-__all__ = ["IntakeAway", "WebScene", "every_event", "money"]
