@@ -255,4 +255,3 @@ class ActorKind(StrEnum):
     COMPLAINANT = "complainant"
     REGULATOR = "regulator"
     PLATFORM = "platform"
-

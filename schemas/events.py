@@ -1,7 +1,7 @@
 """What happened to a ticket: `ticket-event`. A ticket is the fold of these, numbered 1..n without gaps."""
 
 from datetime import date, datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
@@ -445,6 +445,10 @@ class TicketSurveyAnswered(TicketEvent):
 
     score: int = Field(ge=1, le=5)
     satisfied: bool
+
+
+SURVEYS_STOPPED: Final = "stopped"
+"""Reason of a survey that is exhausted because the complainant does not want to be asked, now or ever again."""
 
 
 class TicketSurveyExhausted(TicketEvent):

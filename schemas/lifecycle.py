@@ -52,7 +52,7 @@ LEGAL: Final[Mapping[str, Mapping[TicketState, TicketState | str]]] = MappingPro
         "assign": {S.OPENED: S.INVESTIGATING} | _in([*_IN_WORK, S.APPEAL_DECIDED], SAME),
         "hand_over": _in(_ASSIGNED, SAME),
         "return_to_centre": {S.INVESTIGATING: S.IN_REVIEW},
-        "first_action": _in(_ASSIGNED, SAME),
+        "first_action": _in(_IN_WORK | {S.APPEAL_DECIDED}, SAME),
         # Investigation
         "record_findings": _in(_IN_WORK | {S.IN_REVIEW}, SAME),
         "add_evidence": _in(OPEN | {S.RESOLVED}, SAME),

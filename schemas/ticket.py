@@ -275,7 +275,7 @@ def _changes(ticket: Ticket, event: e.TicketEvent) -> dict[str, Any]:  # noqa: P
         case e.TicketSurveyRequested():
             return {"surveys": event.attempt}
         case e.TicketSurveyAnswered() | e.TicketSurveyExhausted():
-            return {"survey_over": True, "surveys_stopped": ticket.surveys_stopped or event.reason == STOPPED}
+            return {"survey_over": True, "surveys_stopped": ticket.surveys_stopped or event.reason == e.SURVEYS_STOPPED}
         case e.TicketArchived():
             return {"archived": True}
         case (
@@ -297,8 +297,6 @@ _ANEW: Final = {
     "archived": False,
     "linked_to": None,
 }
-STOPPED: Final = "stopped"
-"""Reason of a survey that is exhausted because the complainant does not want to be asked."""
 
 
 def _proposed(event: e.TicketApprovalRequested) -> Approval:

@@ -178,7 +178,7 @@ def demo(*, as_json: bool) -> None:
 
 
 async def ready_made(database: Database) -> list[tuple[str, str, str]]:
-    """Make the accounts of `READY_MADE`; gives (name, role, password) of each. Those that are there get new passwords."""
+    """Make the accounts of `READY_MADE`, or give those that are there new passwords: (name, role, password) of each."""
     store, made = AccountStore(database), []
     await _audit(database, "ready-made accounts")
     for name, role in READY_MADE:

@@ -23,7 +23,6 @@ SETTINGS = (
     ("services.router.settings", "RouterSettings", "router"),
     ("services.sla_monitor.settings", "SlaMonitorSettings", "sla_monitor"),
     ("services.notifier.settings", "NotifierSettings", "notifier"),
-    ("services.desk.sign_in_settings", "SignInSettings", "desk: signing in"),
     ("services.desk.settings", "DeskSettings", "desk"),
 )
 ON_ONE_MACHINE = (

@@ -118,6 +118,8 @@ async def until_settled(
         found = differences(snapshot, lateness_s_max=lateness_s_max)
         if settled(found) or time.monotonic() > until:
             return snapshot, found
+        # Two of them at once may be more than the machine's memory.
+        del snapshot, found
         await asyncio.sleep(every_s)
 
 

@@ -35,7 +35,7 @@ class AccountStore:
     async def change(self, account: Account) -> bool:
         """Put the new state of an account in the place of the old; False when there is none."""
         result = await self._accounts.replace_one({"_id": account.name}, _document(account))
-        return result.matched_count == 1
+        return bool(result.matched_count)
 
     async def rehash(self, name: str, *, old: str, new: str) -> None:
         """Keep the same password under newer parameters, unless it was changed meanwhile."""

@@ -1,5 +1,6 @@
 """Accounts of staff: what a name and a password must be like, and what an account says. Pure."""
 
+import dataclasses
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ PASSWORD_CHARACTERS_MAX: Final = 128
 _DIFFERENT_MIN: Final = 5
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{1,63}")
 _CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
-_SEQUENCES: Final = ("12345678901234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm")
+_SEQUENCES: Final = ("0123456789012345678901234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm")
 _SHOWN_MAX: Final = 80
 _CODES_MAX: Final = 50
 
@@ -66,7 +67,7 @@ class Wrong:
     field: str
     code: str
     value: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class WrongAccount(ValueError):  # noqa: N818  # said of what was given
@@ -130,11 +131,7 @@ def password_problems(password: str, *, name: str) -> list[Wrong]:
     bounds = {"min": PASSWORD_CHARACTERS_MIN, "max": PASSWORD_CHARACTERS_MAX}
     if not PASSWORD_CHARACTERS_MIN <= len(normal) <= PASSWORD_CHARACTERS_MAX:
         problems.append(Wrong("password", "password_length", None, bounds))
-    if (
-        len(set(normal)) < _DIFFERENT_MIN
-        or normal in "01234567890123456789"
-        or normal.casefold() in "abcdefghijklmnopqrstuvwxyz"
-    ):
+    if len(set(normal)) < _DIFFERENT_MIN or any(normal.casefold() in row for row in _SEQUENCES):
         problems.append(Wrong("password", "password_simple", None, {"min": _DIFFERENT_MIN}))
     if name and name.casefold() in normal.casefold():
         problems.append(Wrong("password", "password_has_name"))

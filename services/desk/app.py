@@ -1,42 +1,69 @@
 """Wiring of the desk: the only place that knows every part."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
+import httpx
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
 
-from schemas.codes import StaffRole
 from schemas.topics import NOTIFICATION_EVENT, SLA_EVENT, TICKET_EVENT
-from services.desk import problems
+from services.desk import rights
+from services.desk.account_store import AccountStore
 from services.desk.asking import Asking
+from services.desk.attempt_store import AttemptStore
+from services.desk.audit_store import AuditStore
+from services.desk.board_store import BoardStore
+from services.desk.command_handlers import Commands
+from services.desk.commands_http import CommandRoutes
+from services.desk.contact_reading import ContactReading
+from services.desk.contact_store import ContactStore
+from services.desk.doors import Doors, allowed
+from services.desk.erasing import Eraser
+from services.desk.erasure_store import ErasureStore
+from services.desk.intake_gateway import IntakeGateway
 from services.desk.live import Live
+from services.desk.membership_store import MembershipStore
+from services.desk.note_store import NoteStore
 from services.desk.notice_gateway import NoticePublisher, NoticeSubscription, redis_client
+from services.desk.oidc_gateway import Client, OidcGateway
+from services.desk.passwords import Passwords
+from services.desk.people_http import PeopleRoutes
 from services.desk.person import Person
-from services.desk.problems import Refused
+from services.desk.place_store import PlaceStore
+from services.desk.privacy_http import PrivacyRoutes
 from services.desk.projecting import Projector
 from services.desk.queue import EVERYTHING, Scope
+from services.desk.refusal_http import handle_refusals
 from services.desk.row_store import RowStore
+from services.desk.security_headers import SecurityHeaders
+from services.desk.session_store import SessionStore
 from services.desk.settings import DeskSettings
-from services.desk.tickets_http import TicketRoutes, Who
+from services.desk.sign_in_store import SignInStore
+from services.desk.signing_in import SigningIn
+from services.desk.telling import event_told
+from services.desk.tickets_http import Allows, TicketRoutes
 from services.desk.trail_store import TrailStore
 from services.desk.view_store import ViewStore
 from services.desk.views_http import ViewRoutes
+from services.desk.web_http import WebRoutes
 from services.runtime import worker
 from services.runtime.consuming import Consumption
 from services.runtime.metrics import ConsumingMetrics, DeskMetrics, ProducingMetrics
-from services.runtime.mongo import UNAVAILABLE
+from services.runtime.mongo import Database
 from services.runtime.producing import Producer
 from services.runtime.readiness import Readiness
-from services.runtime.retries import until_available
+from services.runtime.retries import every, until_available
 from services.runtime.sealing import Keyring
 from services.runtime.settings import load
 from services.runtime.surroundings import Surroundings
 from services.runtime.time_source import Clock, utc_of
 
 SERVICE = DeskSettings.SERVICE
+INTAKE_S_MAX = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,36 +74,61 @@ class Desk:
     surface: FastAPI
 
 
+class Indexed(Protocol):
+    """A store that wants indexes."""
+
+    async def create_indexes(self) -> None:
+        """Make them, if they are not there."""
+
+
+class Erasing:
+    """Carries out erasures beside everything else."""
+
+    def __init__(self, eraser: Eraser, *, every_s: float) -> None:
+        self._eraser = eraser
+        self._every_s = every_s
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(every(self._every_s, self._step), name="erasing")
+
+    async def stop(self) -> None:
+        """End; what is half done goes on at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _step(self) -> None:
+        await self._eraser.step()
+
+
 class Foundation:
     """The indexes and the time, there before anything is read."""
 
-    def __init__(self, clock: Clock, rows: RowStore, views: ViewStore) -> None:
+    def __init__(self, clock: Clock, stores: Sequence[Indexed]) -> None:
         self._clock = clock
-        self._rows = rows
-        self._views = views
+        self._stores = stores
 
     async def start(self) -> None:
         """Make them, for as long as the database is away."""
         async for attempt in until_available():
             with attempt:
                 await self._clock.sync()
-                await self._rows.prepare()
-                await self._views.prepare()
+                for store in self._stores:
+                    await store.create_indexes()
 
     async def stop(self) -> None:
         """Nothing was taken that must be given back."""
 
 
-async def nobody() -> Person:
-    """Nobody is signed in, as long as nothing is wired that says who is."""
-    raise Refused("not-signed-in")
-
-
 def scope_of(person: Person) -> Scope:
-    """What a person may see: staff of an outlet what is their unit's, everybody else everything."""
-    if person.role is StaffRole.OUTLET_STAFF:
+    """What a person may see: staff of an outlet or of a department what is theirs, others everything."""
+    if rights.scope(person.role, "list_tickets") is rights.Scope.ALL:
+        return EVERYTHING
+    if person.units:
         return Scope(units=frozenset(person.units), sees_complainant=False)
-    return EVERYTHING
+    return Scope(departments=frozenset(person.departments), sees_complainant=False)
 
 
 def desk(
@@ -86,10 +138,9 @@ def desk(
     keyring: Keyring,
     readiness: Readiness,
     registry: CollectorRegistry,
-    who: Who = nobody,
-    scope: Callable[[Person], Scope] = scope_of,
+    allows: Allows = allowed,
 ) -> Desk:
-    """The desk on what surrounds it; `who` gives the signed-in person of a request."""
+    """The desk on what surrounds it; `allows` gives the signed-in person of a request, whose role has a right."""
     database, metrics = around.database, DeskMetrics(registry)
     rows, trail, views = RowStore(database), TrailStore(database), ViewStore(database)
     redis, channel = redis_client(settings.redis), f"amends:desk:{settings.mongo_database}"
@@ -116,27 +167,135 @@ def desk(
         application=around.application,
     )
     asking = Asking(rows=rows, sign=keyring.blind, now=now, metrics=metrics, seconds_max=settings.desk_store_s_max)
+    people = People(settings, database, keyring=keyring, now=now)
+    notes = NoteStore(database, keyring)
+    commands = Commands(
+        trail=trail,
+        notes=notes,
+        publish=producer.publish,
+        now=now,
+        wait_s=settings.desk_command_s_max,
+    )
     tickets = TicketRoutes(
         asking=asking,
         rows=rows,
         trail=trail,
         live=live,
         blind=keyring.blind,
-        who=who,
-        scope_of=scope,
+        allows=allows,
+        scope_of=scope_of,
         export_rows_max=settings.desk_export_rows_max,
     )
     surface = FastAPI(title="Amends desk", version="1", summary="Where people work on tickets.", redirect_slashes=False)
-    surface.include_router(tickets.router())
-    surface.include_router(ViewRoutes(views=views, asking=asking, who=who, scope_of=scope).router())
-    surface.add_exception_handler(Refused, problems.refused)
-    surface.add_exception_handler(RequestValidationError, problems.unreadable)
-    for error in (*UNAVAILABLE, TimeoutError):
-        surface.add_exception_handler(error, problems.unavailable)
-    return Desk(parts=[producer, Foundation(around.clock, rows, views), publisher, consumption, live], surface=surface)
+    surface.state.doors = people.doors
+    for routes in (
+        *people.routes,
+        tickets,
+        ViewRoutes(views=views, asking=asking, allows=allows, scope_of=scope_of),
+        CommandRoutes(commands=commands, told=lambda event, person: event_told(event, scope_of(person)), allows=allows),
+    ):
+        surface.include_router(routes.router())
+    intake = httpx.AsyncClient(base_url=settings.intake, timeout=INTAKE_S_MAX, trust_env=False)
+    pages = WebRoutes(
+        doors=people.doors,
+        signing_in=people.signing_in,
+        accounts=people.accounts,
+        sessions=people.sessions,
+        audit=people.audit,
+        asking=asking,
+        rows=rows,
+        trail=trail,
+        views=views,
+        notes=notes,
+        commands=commands,
+        reading=people.reading,
+        board=BoardStore(database, now=now),
+        intake=IntakeGateway(intake),
+        blind=keyring.blind,
+        scope_of=scope_of,
+        has_oidc=bool(settings.oidc_issuer),
+        local_accounts=settings.local_accounts,
+    )
+    surface.include_router(pages.router())
+    handle_refusals(surface)
+    surface.add_middleware(SecurityHeaders, url=settings.desk_url)
+    foundation = Foundation(around.clock, [rows, views, *people.stores])
+    erasing = Erasing(people.eraser, every_s=settings.desk_erase_s)
+    return Desk(parts=[producer, foundation, publisher, consumption, live, erasing], surface=surface)
 
 
-def main(*, who: Who = nobody) -> None:
+class People:
+    """Who may use the desk, and what is known of customers: stores, doors and routes."""
+
+    def __init__(
+        self, settings: DeskSettings, database: Database, *, keyring: Keyring, now: Callable[[], datetime]
+    ) -> None:
+        accounts, sessions, audit = AccountStore(database), SessionStore(database), AuditStore(database)
+        pending, attempts = SignInStore(database), AttemptStore(database, settings.attempt_limits())
+        memberships, passwords, limits = MembershipStore(database), Passwords(), settings.session_limits()
+        contacts, places, erasures = ContactStore(database, keyring), PlaceStore(database), ErasureStore(database)
+        self.doors = Doors(
+            accounts=accounts,
+            sessions=sessions,
+            memberships=memberships,
+            limits=limits,
+            url=settings.desk_url,
+            now=now,
+        )
+        signing_in = SigningIn(
+            accounts=accounts,
+            sessions=sessions,
+            attempts=attempts,
+            memberships=memberships,
+            auditing=audit,
+            hashing=passwords,
+            limits=limits,
+            blind=keyring.blind,
+            now=now,
+        )
+        people = PeopleRoutes(
+            doors=self.doors,
+            signing_in=signing_in,
+            accounts=accounts,
+            sessions=sessions,
+            pending=pending,
+            audit=audit,
+            passwords=passwords,
+            oidc=_oidc(settings, now),
+            claim_names=settings.claim_names(),
+            local_accounts=settings.local_accounts,
+        )
+        privacy = PrivacyRoutes(
+            doors=self.doors,
+            reading=ContactReading(places=places, contacts=contacts, auditing=audit),
+            contacts=contacts,
+            places=places,
+            erasures=erasures,
+            audit=audit,
+            keyring=keyring,
+        )
+        self.signing_in, self.accounts, self.sessions, self.audit = signing_in, accounts, sessions, audit
+        self.reading = privacy.reading
+        self.routes = (people, privacy)
+        self.stores = (sessions, attempts, pending, audit, erasures)
+        self.eraser = Eraser(erasures=erasures, customers=contacts, now=now)
+
+
+def _oidc(settings: DeskSettings, now: Callable[[], datetime]) -> OidcGateway | None:
+    if not settings.oidc_issuer:
+        return None
+    client = Client(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=settings.oidc_client_secret.get_secret_value(),
+        scopes=settings.oidc_scopes,
+        algorithms=settings.oidc_algorithms,
+        skew_s=settings.oidc_skew_s,
+    )
+    return OidcGateway(client, now=lambda: now().timestamp())
+
+
+def main(*, allows: Allows = allowed) -> None:
     """Run the desk until it is told to stop. Never returns."""
     settings = load(DeskSettings)
     registry, readiness = CollectorRegistry(), Readiness()
@@ -146,6 +305,6 @@ def main(*, who: Who = nobody) -> None:
         keyring=Keyring.of_service(settings.keyring),
         readiness=readiness,
         registry=registry,
-        who=who,
+        allows=allows,
     )
     worker.run(settings, made.parts, readiness=readiness, registry=registry, app=made.surface)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from services.desk.accounts import Wrong
 from services.desk.cursor import Sign, WrongCursor, cursor, position
 from services.desk.person import Person
-from services.desk.problems import Problem, Refused
 from services.desk.queue import Filters, PageAsked, Reading, Scope, reading
+from services.desk.refusal import Refusal
 from services.desk.row import Kept, Row
 from services.desk.row_store import Page
 from services.runtime.metrics import DeskMetrics
@@ -66,7 +67,7 @@ class Asking:
         """A page of the queue.
 
         Raises:
-            Refused: the cursor is wrong.
+            Refusal: the cursor is wrong.
         """
         after = self._after(asked)
         found = reading(asked, scope=scope, me=person.id, now=self.now())
@@ -100,7 +101,8 @@ class Asking:
         try:
             return position(asked.cursor, fingerprint=asked.fingerprint(), sign=self.sign)
         except WrongCursor as error:
-            raise Refused("wrong-request", [Problem("cursor", "wrong_cursor", asked.cursor, str(error))]) from None
+            wrong = Wrong("cursor", "wrong_cursor", asked.cursor, {"message": str(error)})
+            raise Refusal("wrong-fields", problems=[wrong]) from None
 
     @contextlib.contextmanager
     def _counted(self, kind: str) -> Iterator[None]:

@@ -6,9 +6,11 @@ before the password is looked at: a thousand at once are as many guesses as one 
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from services.runtime.mongo import Database
@@ -63,13 +65,15 @@ class AttemptStore:
         await self._attempts.delete_one({"_id": _key("account", account, number)})
 
     async def _raise(self, key: str, ends_at: datetime) -> int:
-        change = {"$inc": {"count": 1}, "$set": {"ends_at": ends_at}}
-        try:
-            await self._attempts.update_one({"_id": key}, change, upsert=True)
-        except DuplicateKeyError:  # Two were the first.
-            await self._attempts.update_one({"_id": key}, change)
-        document = await self._attempts.find_one({"_id": key})
-        return int(document["count"]) if document else 1
+        while True:
+            found = await self._attempts.find_one_and_update(
+                {"_id": key}, {"$inc": {"count": 1}}, return_document=ReturnDocument.AFTER
+            )
+            if found:
+                return int(found["count"])
+            with suppress(DuplicateKeyError):  # Two were the first: the other counts on.
+                await self._attempts.insert_one({"_id": key, "count": 1, "ends_at": ends_at})
+                return 1
 
 
 def _key(kind: str, key: str, number: int) -> str:

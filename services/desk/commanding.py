@@ -20,6 +20,7 @@ from services.desk.person import Person
 from services.desk.rights import TicketPlace, may
 
 VIA: Final = "desk"
+APPROVING: Final = frozenset({"approve", "refuse_approval", "delegate_approval"})
 
 
 class Asked(BaseModel):
@@ -172,7 +173,13 @@ def actor_of(person: Person, ticket: Ticket) -> Actor:
 def possible_for(person: Person, ticket: Ticket) -> list[str]:
     """The commands that a person may give now: the buttons of the page."""
     place = place_of(ticket)
-    return [name for name in possible(ticket) if may(person, name, place)]
+    return [name for name in possible(ticket) if may(person, name, place) and not _is_for_others(person, ticket, name)]
+
+
+def _is_for_others(person: Person, ticket: Ticket, name: str) -> bool:
+    """Whether it is an approval that an agent sees and that was not delegated to this one."""
+    approval = ticket.approval
+    return name in APPROVING and person.role is StaffRole.AGENT and (approval is None or approval.delegate != person.id)
 
 
 def standing(ticket: Ticket) -> Mapping[str, Any]:

@@ -19,10 +19,10 @@ from schemas.events import TicketEvent
 from services.desk.accounts import Wrong
 from services.desk.command_handlers import Commands, Wanted
 from services.desk.commanding import Answer, Asked, Done, Forbidden, Pending, Refused, possible_for, standing
-from services.desk.doors import Who, allowed
 from services.desk.person import Person
 from services.desk.reasons import in_words
 from services.desk.refusal import Refusal
+from services.desk.tickets_http import Allows
 
 TICKETS_MAX: Final = 200
 """Of one bulk command."""
@@ -51,16 +51,18 @@ class CommandRoutes:
 
     commands: Commands
     told: Callable[[TicketEvent, Person], Mapping[str, Any]]
+    allows: Allows
 
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(tags=["commands"])
+        Reader = Annotated[Person, Depends(self.allows("read_ticket"))]  # noqa: N806  # a type
 
         @router.post("/v1/tickets/{ticket}/commands", summary="Ask for a change of a ticket")
         async def one(
             ticket: UUID,
             asked: Asked,
-            person: Who,
+            person: Reader,
             if_match: Annotated[str | None, Header(description="ETag of the ticket as it was seen.")] = None,
         ) -> Response:
             wanted = Wanted(ticket, asked, _version(if_match))
@@ -68,11 +70,11 @@ class CommandRoutes:
             return self._answer(answer, person, ticket)
 
         @router.get("/v1/tickets/{ticket}/commands/{command_id}", summary="What became of a command")
-        async def look(ticket: UUID, command_id: UUID, person: Who) -> Response:
+        async def look(ticket: UUID, command_id: UUID, person: Reader) -> Response:
             return self._answer(await self.commands.look(person, command_id, ticket), person, ticket)
 
         @router.post("/v1/commands", summary="Ask for the same change of many tickets")
-        async def many(asked: AskedOfMany, person: Annotated[Person, Depends(allowed("bulk"))]) -> Response:
+        async def many(asked: AskedOfMany, person: Annotated[Person, Depends(self.allows("bulk"))]) -> Response:
             doubled = sorted({str(s.id) for s in asked.tickets if [t.id for t in asked.tickets].count(s.id) > 1})
             if doubled:
                 raise Refusal("wrong-fields", problems=[_twice(id_) for id_ in doubled])
@@ -93,7 +95,7 @@ class CommandRoutes:
                 return _json({"command_id": str(command_id), "result": "pending"}, {"Location": where}, status=202)
             case Refused():
                 kind = "moved-on" if answer.why == "version_moved_on" else "command-refused"
-                raise Refusal(kind, told=self._refused(answer, person), why=in_words(answer.why, person.language))
+                raise Refusal(kind, more=self._refused(answer, person), why=in_words(answer.why, person.language))
             case Forbidden(action):
                 raise Refusal("not-allowed", action=action, role=person.role.value)
             case _:

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from schemas.complaint import Contact, Wording
 from services.desk.audit import Entry
-from services.desk.customer import reason_problems
-from services.desk.doors import require
+from services.desk.customer_request import reason_problems
 from services.desk.person import Person
 from services.desk.place_store import Placed
 from services.desk.refusal import Refusal
+from services.desk.rights import require
 from services.desk.signing_in import Auditing
 
 

@@ -1,7 +1,7 @@
 """Who stands behind a request, and whether it is really that person who sends it.
 
 An endpoint takes `who` (somebody is signed in) or `allowed("action")` (whose role has that right somewhere), and asks
-`require` about the ticket at hand:
+`rights.require` about the ticket at hand:
 
     @router.post("/v1/tickets/{ticket_id}/answer")
     async def answer(ticket_id: UUID, person: Annotated[Person, Depends(allowed("answer"))]) -> ...:
@@ -25,7 +25,7 @@ from services.desk.accounts import person_of
 from services.desk.audit import Entry
 from services.desk.person import Person
 from services.desk.refusal import Refusal
-from services.desk.rights import RIGHTS, TicketPlace, may, may_somewhere
+from services.desk.rights import RIGHTS, may_somewhere
 from services.desk.session import Limits, Session, digest, is_csrf_token
 from services.desk.signing_in import Accounts, Memberships
 
@@ -167,21 +167,6 @@ def allowed(action: str) -> Callable[[Person], Awaitable[Person]]:
         return person
 
     return checked
-
-
-def require(person: Person, action: str, ticket: TicketPlace | None = None) -> None:
-    """That a person may do it, on this ticket.
-
-    Raises:
-        Refusal: `no-such-ticket` when not even the ticket may be seen, so that nobody learns which there are;
-            `not-allowed` otherwise.
-    """
-    if ticket is not None and not may(person, "read_ticket", ticket):
-        if action == "read_ticket" or may_somewhere(person, "read_ticket"):
-            raise Refusal("no-such-ticket")
-        raise Refusal("not-allowed", action=action, role=person.role.value)
-    if not may(person, action, ticket):
-        raise Refusal("not-allowed", action=action, role=person.role.value)
 
 
 def address_of(request: Request) -> str:

@@ -8,6 +8,8 @@ from typing import Final
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from services.desk.notice import Notice, pieces
@@ -26,8 +28,10 @@ PENDING_MAX: Final = 10_000
 
 
 def redis_client(url: str) -> Redis:
-    """A client that never waits long."""
-    return Redis.from_url(url, socket_timeout=REDIS_S_MAX, socket_connect_timeout=REDIS_S_MAX)
+    """A client that never waits long, and leaves it to us when to try again."""
+    return Redis.from_url(
+        url, socket_timeout=REDIS_S_MAX, socket_connect_timeout=REDIS_S_MAX, retry=Retry(NoBackoff(), 0)
+    )
 
 
 class NoticePublisher:
@@ -95,7 +99,7 @@ class NoticeSubscription:
             yield self._heard(subscription)
         finally:
             try:
-                await subscription.aclose()
+                await subscription.aclose()  # type: ignore[no-untyped-call]  # redis gives it no types
             except AWAY:
                 log.debug("redis.away")
 

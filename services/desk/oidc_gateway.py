@@ -111,8 +111,8 @@ class OidcGateway:
                 )
         except OAuthError as refusal:
             raise Refusal("provider-refused", why=_code(refusal.error)) from refusal
-        except (httpx.HTTPError, ValueError) as error:
-            raise _away(error) from error
+        except (httpx.HTTPError, ValueError) as away:
+            raise _away(away) from away
         if not isinstance(token.get("id_token"), str):
             raise Refusal("proof-refused", why="there is no ID token in the provider's answer")
         return await self._checked(token, nonce)
@@ -142,7 +142,8 @@ class OidcGateway:
     async def _discovered(self) -> dict[str, Any]:
         if self._metadata and self._monotonic() < self._known_until:
             return self._metadata
-        metadata = await self._get(f"{self._client.issuer.rstrip('/')}/.well-known/openid-configuration")
+        address = self._client.issuer.rstrip("/") + "/.well-known/openid-configuration"
+        metadata: dict[str, Any] = await self._get(address)
         missing = [name for name in ("authorization_endpoint", "token_endpoint", "jwks_uri") if not metadata.get(name)]
         if missing or metadata.get("issuer") != self._client.issuer:
             # Somebody else's keys would be trusted otherwise (OpenID Connect Discovery 1.0, section 4.3).

@@ -3,7 +3,6 @@
 import secrets
 from typing import Final
 
-import anyio
 from anyio import CapacityLimiter, to_thread
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -34,8 +33,7 @@ class Passwords:
             password: as it was typed.
             stored: the hash; empty when there is none, which takes as long and never holds.
         """
-        with anyio.CancelScope(shield=True):
-            return await to_thread.run_sync(self._check, normalised(password), stored, limiter=self._limiter())
+        return await to_thread.run_sync(self._check, normalised(password), stored, limiter=self._limiter())
 
     def _check(self, password: str, stored: str) -> tuple[bool, str | None]:
         if len(password) > PASSWORD_CHARACTERS_MAX:

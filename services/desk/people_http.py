@@ -1,6 +1,6 @@
 """Signing in and out, oneself, accounts of others, and the audit."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any, Final
@@ -123,7 +123,7 @@ class PeopleRoutes:
     def router(self) -> APIRouter:
         """All of them."""
         router = APIRouter(tags=["people"])
-        for method, path, endpoint, status, summary in (
+        routes: tuple[tuple[str, str, Callable[..., Any], int, str], ...] = (
             ("GET", "/v1/sign-in", self.ways, 200, "Which ways there are to sign in"),
             ("POST", "/v1/session", self.sign_in, 200, "Sign in with name and password"),
             ("DELETE", "/v1/session", self.sign_out, 204, "Sign out"),
@@ -139,7 +139,8 @@ class PeopleRoutes:
             ("POST", "/v1/accounts/{name}/password", self.set_password, 204, "Give an account a new password"),
             ("DELETE", "/v1/accounts/{name}/sessions", self.end_sessions, 204, "Sign somebody out everywhere"),
             ("GET", "/v1/audit", self.read_audit, 200, "Who read and did what, the latest first"),
-        ):
+        )
+        for method, path, endpoint, status, summary in routes:
             router.add_api_route(
                 path, endpoint, methods=[method], status_code=status, summary=summary, response_model=None
             )

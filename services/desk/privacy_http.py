@@ -1,8 +1,9 @@
 """Personal data over HTTP: contact and wording of a ticket, and what a customer asks to see or to have erased."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Request
@@ -12,7 +13,7 @@ from schemas.codes import TicketState
 from services.desk.audit_store import AuditStore
 from services.desk.contact_reading import ContactReading
 from services.desk.contact_store import ContactStore, Kept
-from services.desk.customer import Asked
+from services.desk.customer_request import Asked
 from services.desk.doors import Doors, allowed, audited
 from services.desk.erasing import Erasure
 from services.desk.erasure_store import ErasureStore
@@ -22,8 +23,8 @@ from services.desk.place_store import Placed, PlaceStore
 from services.desk.refusal import Refusal
 from services.runtime.sealing import Keyring
 
-_TEXT_MAX = 1000
-_OVER = frozenset({TicketState.CLOSED, TicketState.WITHDRAWN})
+_TEXT_MAX: Final = 1000
+_OVER: Final = frozenset({TicketState.CLOSED, TicketState.WITHDRAWN})
 
 
 class Why(Given):
@@ -65,13 +66,14 @@ class PrivacyRoutes:
     def router(self) -> APIRouter:
         """All of them."""
         router = APIRouter(tags=["personal data"])
-        for method, path, endpoint, status, summary in (
+        routes: tuple[tuple[str, str, Callable[..., Any], int, str], ...] = (
             ("POST", "/v1/tickets/{ticket_id}/contact", self.contact, 200, "Who complained, with a reason"),
             ("GET", "/v1/tickets/{ticket_id}/wording", self.wording, 200, "The complaint in its own words"),
             ("POST", "/v1/customers/stored", self.stored, 200, "What is stored about a customer"),
             ("POST", "/v1/customers/erase", self.erase, 202, "Erase what is stored about a customer"),
             ("GET", "/v1/customers/erasures/{erasure_id}", self.erasure, 200, "How far an erasure has come"),
-        ):
+        )
+        for method, path, endpoint, status, summary in routes:
             router.add_api_route(
                 path, endpoint, methods=[method], status_code=status, summary=summary, response_model=None
             )
@@ -99,7 +101,7 @@ class PrivacyRoutes:
     async def stored(
         self, request: Request, given: Customer, person: Annotated[Person, Depends(allowed("show_customer"))]
     ) -> dict[str, Any]:
-        """`{"complaints": [...], "tickets": [...], "messages": [...]}`: a complaint has contact, wording, evidence ids."""
+        """`{"complaints": [{complaint_id, contact, wording, evidence, ...}], "tickets": [...], "messages": [...]}`."""
         kept = await self.contacts.of_customer(given.asked().digests(self.keyring.blind))
         complaints = [one.complaint_id for one in kept]
         fields = ("contact", "wording", "messages", "evidence")

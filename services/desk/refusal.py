@@ -5,6 +5,7 @@ Kinds and codes are stable and may be programmed against; the wording may not.
 
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from types import MappingProxyType
 from typing import Any, Final
 
 import yaml
@@ -17,7 +18,13 @@ class Refusal(Exception):  # noqa: N818  # it is what the caller is told, mostly
     """A request is not answered as it was meant, for a reason that the caller can understand."""
 
     def __init__(
-        self, kind: str, *, problems: Sequence[Wrong] = (), retry_after_s: int | None = None, **details: Any
+        self,
+        kind: str,
+        *,
+        problems: Sequence[Wrong] = (),
+        retry_after_s: int | None = None,
+        more: Mapping[str, Any] = MappingProxyType({}),
+        **details: Any,
     ) -> None:
         """What is told.
 
@@ -25,11 +32,13 @@ class Refusal(Exception):  # noqa: N818  # it is what the caller is told, mostly
             kind: a key of `answers` in `data/refusals.yaml`.
             problems: everything that is wrong with fields.
             retry_after_s: after how many seconds it may be tried again.
+            more: further members of the answer.
             details: what the words name.
         """
         super().__init__(kind)
         self.kind = kind
         self.problems = tuple(problems)
+        self.more = more
         self.retry_after_s = retry_after_s
         self.details = details if retry_after_s is None else {**details, "retry_after_s": retry_after_s}
 
@@ -47,6 +56,7 @@ class Refusal(Exception):  # noqa: N818  # it is what the caller is told, mostly
             "status": self.status,
             "detail": words["detail"].format_map(_Details(self.details)),
         }
+        content |= self.more
         if self.problems:
             content["errors"] = [_told(one, language) for one in self.problems]
         return content

@@ -31,7 +31,8 @@ def handle_refusals(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _wrong_request)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(PyMongoError, _database)
+    for error in (PyMongoError, TimeoutError, *mongo.UNAVAILABLE):
+        app.add_exception_handler(error, _database)
 
 
 def refusal_answer(refusal: Refusal, request: Request) -> Response:
@@ -86,7 +87,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 async def _database(request: Request, error: Exception) -> Response:
-    if not (isinstance(error, mongo.UNAVAILABLE) or mongo.is_unable(error)):
+    if not (isinstance(error, (TimeoutError, *mongo.UNAVAILABLE)) or mongo.is_unable(error)):
         raise error
     log.warning("database.away", error=type(error).__name__)
     return refusal_answer(Refusal("unavailable", retry_after_s=RETRY_AFTER_S), request)

@@ -12,6 +12,7 @@ from typing import Final
 
 from schemas.codes import Category, RiskFlag, Source, StaffRole, TicketState
 from services.desk.person import Person
+from services.desk.refusal import Refusal
 
 
 class Scope(StrEnum):
@@ -89,8 +90,12 @@ _RESPONSIBLE: Final = {
 }
 """What stops a unit's clock is said by those whom the clock is about, by nobody for them."""
 
+_APPROVERS: Final = _CENTRE | {MANAGEMENT: Scope.ALL}
+"""Agents, too: an approval can be delegated to one. Whose authority is enough the router says."""
+
 _COMMANDS: Final[Mapping[str, tuple[str, Mapping[StaffRole, Scope]]]] = {
     "follow_up": ("Link a repeated complaint: the router alone, when one comes in", {}),
+    "absorb_repeat": ("Take in a ticket that was linked to it: the router alone", {}),
     "start_review": ("Begin the preliminary check", _CENTRE),
     "complete_review": ("Finish it, with corrections of what the machine understood", _CENTRE),
     "link_as_repeat": ("Link the ticket to one about the same matter", _CENTRE),
@@ -109,15 +114,16 @@ _COMMANDS: Final[Mapping[str, tuple[str, Mapping[StaffRole, Scope]]]] = {
     "resume": ("Go on, what was waited for has come", _CENTRE | _UNIT),
     "change_severity": ("Weigh it anew, which moves its time limits", _LEAD),
     "answer": ("Give the complainant the handling opinion and remedy", _CENTRE | _DEPARTMENT),
-    "approve": ("Approve a remedy over somebody's authority", _LEAD),
-    "refuse_approval": ("Refuse it, with a reason", _LEAD),
-    "delegate_approval": ("Let somebody else decide about it", _LEAD),
+    "approve": ("Approve a remedy over somebody's authority", _APPROVERS),
+    "refuse_approval": ("Refuse it, with a reason", _APPROVERS),
+    "delegate_approval": ("Let somebody else decide about it", _APPROVERS),
     "resolve": ("Say that the matter is settled", _CENTRE),
     "accept": ("Record that the complainant accepts the answer", _CENTRE),
     "appeal": ("Record that the complainant appeals", _CENTRE),
     "decide_appeal": ("Decide an appeal", _LEAD),
     "request_survey": ("Ask how satisfied the complainant is", _CENTRE),
     "record_survey": ("Record the answer to that", _CENTRE),
+    "stop_surveys": ("Record that the complainant does not want to be asked", _CENTRE),
     "reopen": ("Open it again within the window", _CENTRE),
     "withdraw": ("Record that the complainant takes it back", _CENTRE),
     "plan_corrective_action": ("Plan what shall keep it from happening again", _LEAD),
@@ -211,6 +217,20 @@ def may(person: Person, action: str, ticket: TicketPlace | None = None) -> bool:
             return _of_unit(person, ticket)
         case Scope.NEEDED:
             return _of_unit(person, ticket) and needs_complainant(ticket)
+
+
+def require(person: Person, action: str, ticket: TicketPlace | None = None) -> None:
+    """That a person may do it, on this ticket.
+
+    Raises:
+        Refusal: `no-such-ticket` to whom the ticket is not shown, so that nobody learns which there are; `not-allowed`
+            otherwise.
+    """
+    if may(person, action, ticket):
+        return
+    if ticket is not None and may_somewhere(person, "read_ticket") and not may(person, "read_ticket", ticket):
+        raise Refusal("no-such-ticket")
+    raise Refusal("not-allowed", action=action, role=person.role.value)
 
 
 def rights_of(role: StaffRole) -> dict[str, str]:

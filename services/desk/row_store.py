@@ -55,7 +55,7 @@ class RowStore:
         self._rows = database["desk_tickets"]
         self._widths: dict[str, int] = {}
 
-    async def prepare(self) -> None:
+    async def create_indexes(self) -> None:
         """Make the indexes. May be called by every process at every start."""
         for field in _INDEXES:
             await self._rows.create_index(field)
@@ -166,7 +166,7 @@ class RowStore:
         self, reading: Reading, segment: Segment, *, after: str | None, size: int, fields: dict[str, int] | None
     ) -> AsyncIterator[dict[str, Any]]:
         """The documents of one stretch, in windows that widen until there are enough."""
-        shape = f"{reading.order}/{segment.prefix}/{sorted(reading.where)}"
+        shape = f"{reading.order}/{segment.prefix}/{size.bit_length()}/{sorted(reading.where)}"
         width = self._widths.get(shape, _WIDTH_FIRST_MS)
         begin = segment.begins()
         number = segment.first

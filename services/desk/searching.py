@@ -14,7 +14,7 @@ _MONTH: Final = re.compile(r"\d{2}(0[1-9]|1[0-2])", re.ASCII)
 _SPOKEN: Final = re.compile(r"[\s.‐-―－_/]+")
 _PREFIX: Final = re.compile(r"(?=.{6})(?=(?:.*\d){4})[0-9A-Z:-]+", re.ASCII)
 """What is looked for by its beginning, too: long enough, and with so many digits, that few things begin with it."""
-_CONTACT: Final = re.compile(r"\+?[\d\s()-]*1[3-9]\d{9}|.*@.*", re.ASCII)
+_CONTACT: Final = re.compile(r"(\+?86|0086)?1[3-9]\d{9}|.*@.*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def search(text: str) -> Search:
 
 def is_contact(text: str) -> bool:
     """Whether it looks like a mobile number or an address, which must not stand in a URL."""
-    return _CONTACT.fullmatch(unicodedata.normalize("NFKC", text).strip()) is not None
+    return _CONTACT.fullmatch(re.sub(r"[\s()-]", "", unicodedata.normalize("NFKC", text))) is not None
 
 
 def _plain(text: str) -> str:

@@ -54,7 +54,7 @@ class SessionStore:
         query: dict[str, Any] = {"account": account}
         if but:
             query["_id"] = {"$ne": but}
-        return (await self._sessions.delete_many(query)).deleted_count
+        return int((await self._sessions.delete_many(query)).deleted_count)
 
 
 def _session(document: dict[str, Any]) -> Session:

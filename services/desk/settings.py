@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from services.runtime.settings import RuntimeSettings
+from services.desk.sign_in_settings import SignInSettings
 
 
-class DeskSettings(RuntimeSettings):
+class DeskSettings(SignInSettings):
     """What the desk alone is told."""
 
     SERVICE: ClassVar[str] = "desk"
@@ -23,4 +23,13 @@ class DeskSettings(RuntimeSettings):
     desk_export_rows_max: int = Field(100_000, ge=1, le=1_000_000, description="Most tickets of one export.")
     desk_live_poll_s: float = Field(
         1.0, gt=0, le=60, description="Seconds between looks for changes while Redis is away."
+    )
+    desk_command_s_max: float = Field(
+        8.0, gt=0, le=60, description="Seconds to wait for the router's decision before an answer of 202."
+    )
+    desk_erase_s: float = Field(5.0, gt=0, le=3600, description="Seconds between looks for erasures to carry out.")
+    intake: str = Field(
+        "http://127.0.0.1:8000",
+        pattern=r"^https?://[^/\s]+$",
+        description="Address of the intake, for complaints that staff take.",
     )

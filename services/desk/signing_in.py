@@ -99,7 +99,7 @@ class SigningIn:
         blind: Callable[[str, str], str],
         now: Callable[[], datetime],
     ) -> None:
-        """`blind` is the keyed digest of a value of a kind: what is typed as a name may be a password, and is not kept."""
+        """`blind` digests a value of a kind with a key: what is typed as a name may be a password, and is not kept."""
         self._accounts = accounts
         self._sessions = sessions
         self._attempts = attempts

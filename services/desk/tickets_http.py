@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import anyio
 import orjson
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -18,12 +18,12 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from schemas.events import TicketEvent
 from services.desk.asking import Asking
-from services.desk.customer import customer_keys
+from services.desk.customer_request import customer_keys
 from services.desk.export import BYTE_ORDER_MARK, COLUMNS, Workbook, cells, csv_lines
 from services.desk.live import Listener, Live, Told
 from services.desk.person import Person
-from services.desk.problems import Refused
 from services.desk.queue import Filters, PageAsked, Scope
+from services.desk.refusal import Refusal
 from services.desk.row import Kept, Row
 from services.desk.row_store import COUNT_MAX
 from services.desk.telling import all_messages_told, clocks_told, event_told, row_told
@@ -32,8 +32,8 @@ NO_STORE: Final = {"Cache-Control": "no-store"}
 _PING_S: Final = 15
 _XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
-Who = Callable[..., Awaitable[Person]]
-"""A FastAPI dependency that gives the signed-in person, or raises `Refused`."""
+Allows = Callable[[str], Callable[..., Awaitable[Person]]]
+"""Gives a FastAPI dependency: the signed-in person, whose role has a right to an action; see `doors.allowed`."""
 
 
 class Rows(Protocol):
@@ -73,17 +73,19 @@ class TicketRoutes:
     trail: Trail
     live: Live
     blind: Callable[[str, str], str]
-    who: Who
+    allows: Allows
     scope_of: Callable[[Person], Scope]
     export_rows_max: int
 
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(tags=["tickets"])
-        Signed = Annotated[Person, Depends(self.who)]  # noqa: N806  # a type
+        Reader = Annotated[Person, Depends(self.allows("list_tickets"))]  # noqa: N806  # a type
+        Exporter = Annotated[Person, Depends(self.allows("export"))]  # noqa: N806
+        Finder = Annotated[Person, Depends(self.allows("find_customer"))]  # noqa: N806
 
         @router.get("/v1/tickets", summary="A page of the queue")
-        async def page(person: Signed, asked: Annotated[PageAsked, Query()]) -> Response:
+        async def page(person: Reader, asked: Annotated[PageAsked, Query()]) -> Response:
             scope = self.scope_of(person)
             answer = await self.asking.page(asked, person=person, scope=scope)
             told: dict[str, Any] = {"tickets": [row_told(row, scope) for row in answer.rows], "next": answer.next}
@@ -92,15 +94,15 @@ class TicketRoutes:
             return _json(told)
 
         @router.get("/v1/tickets.csv", summary="What the same filters find, as CSV")
-        async def as_csv(person: Signed, asked: Annotated[Filters, Query()]) -> Response:
+        async def as_csv(person: Exporter, asked: Annotated[Filters, Query()]) -> Response:
             return StreamingResponse(self._csv(asked, person), media_type="text/csv", headers=_download("tickets.csv"))
 
         @router.get("/v1/tickets.xlsx", summary="What the same filters find, as a spreadsheet")
-        async def as_xlsx(person: Signed, asked: Annotated[Filters, Query()]) -> Response:
+        async def as_xlsx(person: Exporter, asked: Annotated[Filters, Query()]) -> Response:
             return await self._xlsx(asked, person)
 
         @router.get("/v1/tickets/{ticket}", summary="A ticket with its trail, by id or number")
-        async def one(person: Signed, ticket: str) -> Response:
+        async def one(person: Reader, ticket: str) -> Response:
             scope = self.scope_of(person)
             async with self.asking.measured("ticket"):
                 row = await self._visible(ticket, scope)
@@ -108,7 +110,7 @@ class TicketRoutes:
             return _json(told, {"ETag": f'"{row.version}"'})
 
         @router.get("/v1/tickets/{ticket}/events", summary="A ticket's events behind a number")
-        async def events(person: Signed, ticket: str, after: Annotated[int, Query(ge=0)] = 0) -> Response:
+        async def events(person: Reader, ticket: str, after: Annotated[int, Query(ge=0)] = 0) -> Response:
             scope = self.scope_of(person)
             async with self.asking.measured("ticket"):
                 row = await self._visible(ticket, scope)
@@ -116,11 +118,11 @@ class TicketRoutes:
             return _json({"events": [event_told(e, scope) for e in found if e.sequence > after]})
 
         @router.post("/v1/customers", summary="The keys by which a customer's tickets are found")
-        async def customer(_: Signed, wanted: CustomerWanted) -> Response:
+        async def customer(_: Finder, wanted: CustomerWanted) -> Response:
             return _json({"customer": customer_keys(wanted.contact, blind=self.blind)})
 
         @router.get("/v1/live", summary="Changes as they happen, as server-sent events")
-        async def changes(person: Signed) -> Response:
+        async def changes(person: Reader) -> Response:
             return EventSourceResponse(tellings(self.live, self.scope_of(person)), ping=_PING_S, send_timeout=30)
 
         return router
@@ -132,7 +134,7 @@ class TicketRoutes:
             kept = await self.rows.by_number(named)
         # Whoever may not see it is not told that it exists.
         if kept is None or not scope.shows(department=kept.row.department, units=kept.row.units):
-            raise Refused("not-found")
+            raise Refusal("no-such-ticket")
         return kept.row
 
     async def _ticket(self, row: Row, scope: Scope) -> dict[str, Any]:
@@ -158,8 +160,8 @@ class TicketRoutes:
             path = Path(folder.name) / "tickets.xlsx"
             book = Workbook(path)
             async for rows in self.asking.pieces(asked, person=person, scope=scope, rows_max=self.export_rows_max):
-                await anyio.to_thread.run_sync(book.write, [cells(row, zone) for row in rows])
-            await anyio.to_thread.run_sync(book.close)
+                await to_thread.run_sync(book.write, [cells(row, zone) for row in rows])
+            await to_thread.run_sync(book.close)
         except BaseException:
             folder.cleanup()
             raise

@@ -14,7 +14,7 @@ class ViewStore:
     def __init__(self, database: Database) -> None:
         self._views = database["desk_views"]
 
-    async def prepare(self) -> None:
+    async def create_indexes(self) -> None:
         """Make the indexes. May be called by every process at every start."""
         await self._views.create_index("owner")
         await self._views.create_index("is_shared")

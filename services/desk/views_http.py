@@ -9,12 +9,13 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import Response
 
+from services.desk.accounts import Wrong
 from services.desk.asking import Asking
 from services.desk.person import Person
-from services.desk.problems import Problem, Refused
 from services.desk.queue import Scope
+from services.desk.refusal import Refusal
 from services.desk.row_store import COUNT_MAX
-from services.desk.tickets_http import NO_STORE, Who
+from services.desk.tickets_http import NO_STORE, Allows
 from services.desk.view import VIEWS_MAX, View, WrittenView, may_change, may_share
 
 
@@ -46,13 +47,13 @@ class ViewRoutes:
 
     views: Views
     asking: Asking
-    who: Who
+    allows: Allows
     scope_of: Callable[[Person], Scope]
 
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(tags=["views"])
-        Signed = Annotated[Person, Depends(self.who)]  # noqa: N806  # a type
+        Signed = Annotated[Person, Depends(self.allows("save_view"))]  # noqa: N806  # a type
         Version = Annotated[str | None, Header(alias="If-Match")]  # noqa: N806  # a type
 
         @router.get("/v1/views", summary="Own and shared views, with counts where they are wanted")
@@ -65,7 +66,7 @@ class ViewRoutes:
         async def add(person: Signed, written: WrittenView) -> Response:
             _may_write(written, person)
             if await self.views.count_of(person.id) >= VIEWS_MAX:
-                raise Refused("too-many", [Problem("", "too_many_views", VIEWS_MAX, "one person has at most so many")])
+                raise Refusal("wrong-fields", problems=[Wrong("", "too_many_views", details={"max": VIEWS_MAX})])
             view = _view(written, person, self.asking.now(), id_=uuid4(), version=1)
             await self.views.add(view)
             return _json(_told(view, person), 201, {"Location": f"/v1/views/{view.id}", "ETag": '"1"'})
@@ -76,14 +77,14 @@ class ViewRoutes:
             _may_write(written, person)
             after = _view(written, person, self.asking.now(), id_=before.id, version=_version(if_match, before) + 1)
             if not await self.views.replace(after):
-                raise Refused("moved-on")
+                raise Refusal("moved-on")
             return _json(_told(after, person), 200, {"ETag": f'"{after.version}"'})
 
         @router.delete("/v1/views/{view}", summary="Remove a view", status_code=204)
         async def remove(person: Signed, view: UUID, if_match: Version = None) -> Response:
             before = await self._own(view, person)
             if not await self.views.remove(before.id, version=_version(if_match, before)):
-                raise Refused("moved-on")
+                raise Refusal("moved-on")
             return Response(status_code=204)
 
         return router
@@ -94,25 +95,22 @@ class ViewRoutes:
     async def _own(self, view: UUID, person: Person) -> View:
         found = await self.views.get(view)
         if found is None or not (found.is_shared or found.owner == person.id):
-            raise Refused("not-found")
+            raise Refusal("no-such-view")
         if not may_change(found, person):
-            raise Refused("not-allowed", [Problem("view", "not_yours", str(view), "only its owner may change it")])
+            raise Refusal("view-of-another")
         return found
 
 
 def _may_write(written: WrittenView, person: Person) -> None:
     if written.is_shared and not may_share(person):
-        raise Refused(
-            "not-allowed",
-            [Problem("is_shared", "may_not_share", True, f"views of the role {person.role} are for oneself")],
-        )
+        raise Refusal("not-allowed", action="share_view", role=person.role.value)
 
 
 def _version(if_match: str | None, before: View) -> int:
     if if_match is None:
-        raise Refused("version-wanted")
+        raise Refusal("version-wanted")
     if if_match.strip() != f'"{before.version}"':
-        raise Refused("moved-on", [Problem("If-Match", "moved_on", if_match, f'it is at "{before.version}" now')])
+        raise Refusal("moved-on")
     return before.version
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from schemas.codes import Channel, Language, Role
 from services.desk import showing
 from services.desk.asking import Asking
-from services.desk.customer import customer_keys
+from services.desk.customer_request import customer_keys
 from services.desk.doors import audited
 from services.desk.intake_gateway import IntakeAway, Told
 from services.desk.person import Person

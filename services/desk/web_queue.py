@@ -20,7 +20,7 @@ from services.desk.accounts import Wrong
 from services.desk.asking import Asking
 from services.desk.command_handlers import Commands, Wanted
 from services.desk.commanding import Answer, Asked, Done, Forbidden, Pending, Refused
-from services.desk.customer import customer_keys
+from services.desk.customer_request import customer_keys
 from services.desk.doors import audited
 from services.desk.lines import Sort
 from services.desk.person import Person

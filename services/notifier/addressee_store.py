@@ -12,9 +12,11 @@ from uuid import UUID
 from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError
 
-from schemas.codes import Channel, Clock, Language, Severity, TicketState
+from schemas.codes import Channel, Clock, Language, Moment, Severity, TicketState
 from schemas.sealed import MaskedContact
-from services.notifier.moments import Addressee, Owed, Person, Standing
+from services.notifier.moments import Addressee, Owed
+from services.notifier.notice import Person
+from services.notifier.standing import Standing
 from services.runtime.mongo import Collection, Database, duplicate_indexes
 from services.runtime.together import together
 
@@ -49,12 +51,14 @@ class MongoAddresseeStore:
         """Where tickets stand, those of which anything is known."""
         wanted = [str(ticket) for ticket in tickets]
         states, withdrawn = await asyncio.gather(
-            _found(self._addressees, wanted, {"state": 1}), _found(self._promises, wanted, {"withdrawn": 1})
+            _found(self._addressees, wanted, {"state": 1, "latest": 1}),
+            _found(self._promises, wanted, {"withdrawn": 1}),
         )
         return {
             UUID(id_): Standing(
                 TicketState(states[id_]["state"]) if id_ in states else None,
                 frozenset(UUID(fact) for fact in withdrawn[id_]["withdrawn"]) if id_ in withdrawn else frozenset(),
+                _latest(states.get(id_, {})),
             )
             for id_ in states.keys() | withdrawn.keys()
         }
@@ -111,6 +115,8 @@ def _ticket_part(who: Addressee) -> dict[str, Any]:
         "category": who.category,
         "severity": int(who.severity),
         "major": who.major,
+        "amount": who.amount,
+        "latest": {moment.value: str(occasion) for moment, occasion in who.latest.items()},
         "owed": [
             {
                 "occasion": str(owed.occasion),
@@ -150,6 +156,8 @@ def _addressee(id_: str, of_ticket: Mapping[str, Any] | None, of_facts: Mapping[
         who.category = of_ticket["category"]
         who.severity = Severity(of_ticket["severity"])
         who.major = of_ticket["major"]
+        who.amount = of_ticket.get("amount", "")
+        who.latest = _latest(of_ticket)
         who.owed = [
             Owed(UUID(d["occasion"]), d["sequence"], d["at"], person_of(d["person"])) for d in of_ticket.get("owed", ())
         ]
@@ -162,6 +170,10 @@ def _addressee(id_: str, of_ticket: Mapping[str, Any] | None, of_facts: Mapping[
         who.held = [(name, json) for name, json in of_facts["held"]]
     who.stored = (who.sequence, who.facts_seen)
     return who
+
+
+def _latest(of_ticket: Mapping[str, Any]) -> dict[Moment, UUID]:
+    return {Moment(moment): UUID(occasion) for moment, occasion in of_ticket.get("latest", {}).items()}
 
 
 def person_document(person: Person) -> dict[str, Any]:

@@ -24,21 +24,24 @@ from services.notifier.dispatching import Dispatcher
 from services.notifier.gateway import Gateway
 from services.notifier.handlers import Notifier
 from services.notifier.lookup import HttpLookup, Lookup, NoLookup
-from services.notifier.means import SERVICE, Means
+from services.notifier.means import SERVICE, Means, Portal
+from services.notifier.note_store import SealedNoteStore
 from services.notifier.notification_store import MongoNotificationStore
+from services.notifier.opt_out_store import MongoOptOutStore
 from services.notifier.policy import NotificationPolicy
 from services.notifier.receiving import Receiving
 from services.notifier.schedule.now import Now, system_now, whole_milliseconds
 from services.notifier.settings import NotifierSettings
 from services.notifier.smpp_gateway import SmppAccount, SmppGateway
 from services.notifier.smtp_gateway import SmtpAccount, SmtpGateway
-from services.notifier.templates import Templates
-from services.runtime import worker
+from services.runtime import private_link, worker
 from services.runtime.consuming import Consumption
 from services.runtime.deadline_store import MongoDeadlineStore
 from services.runtime.deadlines import Deadlines, Firing, Timing
+from services.runtime.link_store import MongoLinkStore
 from services.runtime.metrics import ConsumingMetrics, DeadlineMetrics, NotifierMetrics, ProducingMetrics
 from services.runtime.mongo import Database
+from services.runtime.private_link import PrivateLinks
 from services.runtime.producing import Producer
 from services.runtime.readiness import Readiness
 from services.runtime.retries import until_available
@@ -47,6 +50,7 @@ from services.runtime.settings import EXIT_WRONG_SETTINGS, load
 from services.runtime.surroundings import Surroundings
 from services.runtime.time_source import Clock, utc_of
 from services.runtime.written import WrongYaml, read_yaml_file, told
+from services.wording.templates import Templates
 
 
 class Foundation:
@@ -143,12 +147,15 @@ def notifier(
     now: Now,
 ) -> Notifier:
     """The handlers on the database's stores."""
-    addressees = MongoAddresseeStore(database)
+    addressees, opt_outs = MongoAddresseeStore(database), MongoOptOutStore(database)
     dispatcher = Dispatcher(
         Means(
             store=MongoNotificationStore(database),
             contacts=SealedContactStore(database, keyring),
             tickets=addressees,
+            notes=SealedNoteStore(database, keyring),
+            opt_outs=opt_outs,
+            portal=_portal(settings.portal_url, database, keyring),
             gateways=gateways,
             templates=Templates.load(policy),
             policy=policy,
@@ -164,6 +171,7 @@ def notifier(
     receiving.serve(dispatcher)
     return Notifier(
         addressees=addressees,
+        opt_outs=opt_outs,
         dispatcher=dispatcher,
         alarm=deadlines,
         policy=policy,
@@ -241,6 +249,11 @@ def main() -> None:
         registry=registry,
     )
     worker.run(settings, running, readiness=readiness, registry=registry)
+
+
+def _portal(url: str, database: Database, keyring: Keyring) -> Portal | None:
+    links = PrivateLinks(keyring.key_for(private_link.PURPOSE))
+    return Portal(url, links, MongoLinkStore(database)) if url else None
 
 
 def _sms(settings: NotifierSettings, receiving: Receiving, readiness: Readiness) -> SmppGateway:

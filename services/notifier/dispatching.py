@@ -16,7 +16,7 @@ from uuid import UUID
 from services.notifier import notification
 from services.notifier.knowledge import Known, read_up
 from services.notifier.means import Means
-from services.notifier.moments import Notice
+from services.notifier.notice import Notice
 from services.notifier.notification import FINAL, Notification, State, Wait
 from services.notifier.receipts import Receipts
 from services.notifier.sending import Sender

@@ -6,7 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from schemas.codes import DeliveryChannel, Language
-from services.notifier.templates import Rendered
+from services.wording.templates import Rendered
 
 
 @dataclass(frozen=True, slots=True)

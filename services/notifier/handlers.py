@@ -13,7 +13,8 @@ from schemas.events import TicketEvent
 from schemas.message import Message
 from services.notifier.dispatching import Dispatcher
 from services.notifier.means import SERVICE, Alarm, shard_of
-from services.notifier.moments import Addressee, Notice, UnknownTicket, acknowledgements, confirmation, fold
+from services.notifier.moments import Addressee, UnknownTicket, acknowledgements, confirmation, fold, refuses_surveys
+from services.notifier.notice import Notice
 from services.notifier.policy import NotificationPolicy
 from services.notifier.schedule.now import Now
 from services.runtime.consuming import Received, Refusal
@@ -36,6 +37,13 @@ class AddresseeStore(Protocol):
         """Keep them, but for those of which a later state is stored."""
 
 
+class OptOutStore(Protocol):
+    """Who does not want to be asked how it was."""
+
+    async def opt_out(self, refs: Iterable[UUID], at: datetime) -> None:
+        """Keep that these contacts do not."""
+
+
 class Notifier:
     """Reads `ticket-event` and `sla-event`, and writes to people."""
 
@@ -43,6 +51,7 @@ class Notifier:
         self,
         *,
         addressees: AddresseeStore,
+        opt_outs: OptOutStore,
         dispatcher: Dispatcher,
         alarm: Alarm,
         policy: NotificationPolicy,
@@ -50,6 +59,7 @@ class Notifier:
         partitions: int,
     ) -> None:
         self._addressees = addressees
+        self._opt_outs = opt_outs
         self._dispatcher = dispatcher
         self._alarm = alarm
         self._policy = policy
@@ -66,6 +76,7 @@ class Notifier:
         # end where the clock does not run at all and a message that is told again calls forth such facts.
         awaited = {ticket: _awaiting(who, policy) for ticket, who in known.items()}
         notices: list[tuple[Notice, str | None]] = []
+        refuse_surveys: set[UUID] = set()
         refusals: list[Refusal] = []
         changed: dict[UUID, tuple[Addressee, str | None]] = {}
         for received in relevant:
@@ -79,12 +90,17 @@ class Notifier:
                 continue
             known[ticket] = who
             notices += [(notice, received.traceparent) for notice in found]
+            if who.person and refuses_surveys(message):
+                refuse_surveys.add(who.person.contact_ref)
             changed[ticket] = (who, received.traceparent)
         to_confirm = [(w, t) for w, t in changed.values() if w.is_confirmed(policy) and w.ticket_id not in confirmed]
         # First, because whatever else came in the same batch came after.
         notices[:0] = [(confirmation(who, policy), trace) for who, trace in to_confirm]
         begin = [(who, trace) for t, (who, trace) in changed.items() if _awaiting(who, policy) - awaited.get(t, set())]
         await self._await_promises(begin)
+        # Before anything is sent, since a survey may be in the same batch.
+        if refuse_surveys:
+            await self._opt_outs.opt_out(refuse_surveys, self._now())
         await self._dispatcher.take_in([(_as_it_stands(n, known[n.ticket_id]), trace) for n, trace in notices])
         await self._addressees.save([who for who, _ in changed.values()])
         return refusals

@@ -8,12 +8,13 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from schemas.codes import DeliveryChannel
+from schemas.codes import DeliveryChannel, Moment
 from schemas.complaint import Contact
 from services.notifier import channels
 from services.notifier.means import Means
-from services.notifier.moments import Standing
 from services.notifier.notification import Notification
+from services.notifier.standing import Standing
+from services.runtime import private_link
 
 _NOTHING_KNOWN: Final = Standing(None, frozenset())
 
@@ -31,6 +32,12 @@ class Known:
     standing: Standing = _NOTHING_KNOWN
     """The ticket's, when the message was not sent at once."""
     over_the_cap: bool = False
+    opted_out: bool = False
+    """Whether it is a survey, and its recipient wants none."""
+    words: str = ""
+    """Of whoever acted, for the complainant."""
+    link: str = ""
+    """To the complainant's own page."""
 
 
 async def read_up(
@@ -52,7 +59,11 @@ async def read_up(
     """
     contacts = await means.contacts.load({n.notice.person.contact_ref for n in notes})
     standing = await means.tickets.standing({n.notice.ticket_id for n in notes}) if again else {}
-    over = await _over_the_cap(means, notes, contacts)
+    opted_out = await _opted_out(means, notes)
+    over = await _over_the_cap(means, [n for n in notes if n.id not in opted_out], contacts)
+    written = [(n.notice.note_ref, n.notice.ticket_id) for n in notes if n.notice.note_ref]
+    words = await means.notes.words(written) if written else {}
+    links = await _links(means, notes)
     known = {}
     for note in notes:
         contact = contacts.get(note.notice.person.contact_ref)
@@ -63,8 +74,38 @@ async def read_up(
             had_to_wait=note.id in waited,
             standing=standing.get(note.notice.ticket_id, _NOTHING_KNOWN),
             over_the_cap=note.id in over,
+            opted_out=note.id in opted_out,
+            words=words.get(note.notice.note_ref, "") if note.notice.note_ref else "",
+            link=links.get(note.id, ""),
         )
     return known
+
+
+async def _opted_out(means: Means, notes: Sequence[Notification]) -> set[UUID]:
+    """Surveys of people who want none."""
+    surveys = {n.id: n.notice.person.contact_ref for n in notes if n.notice.moment is Moment.SURVEY}
+    refs = await means.opt_outs.opted_out(set(surveys.values())) if surveys else set()
+    return {id_ for id_, ref in surveys.items() if ref in refs}
+
+
+async def _links(means: Means, notes: Sequence[Notification]) -> dict[UUID, str]:
+    """The link of each message: the same whenever it is sent, unless links were revoked meanwhile."""
+    portal = means.portal
+    if portal is None:
+        return {}
+    generations = await portal.revocations.generations({n.notice.ticket_id for n in notes})
+    return {
+        n.id: private_link.url(
+            portal.url,
+            portal.links.make(
+                n.notice.ticket_id,
+                n.notice.person.complaint_id,
+                n.notice.at,
+                generation=generations.get(n.notice.ticket_id, 0),
+            ),
+        )
+        for n in notes
+    }
 
 
 async def _over_the_cap(means: Means, notes: Sequence[Notification], contacts: Mapping[UUID, Contact]) -> set[UUID]:

@@ -8,14 +8,15 @@ from uuid import UUID
 from schemas.codes import DeliveryChannel
 from schemas.complaint import Contact
 from services.notifier.gateway import Gateway
-from services.notifier.moments import Standing
 from services.notifier.notification_store import NotificationStore
 from services.notifier.policy import NotificationPolicy
 from services.notifier.schedule.now import Now
-from services.notifier.templates import Templates
+from services.notifier.standing import Standing
 from services.runtime.deadlines import Deadline
 from services.runtime.metrics import NotifierMetrics
+from services.runtime.private_link import PrivateLinks
 from services.runtime.producing import Outgoing, partition_for
+from services.wording.templates import Templates
 
 SERVICE: Final = "notifier"
 
@@ -34,6 +35,27 @@ class Tickets(Protocol):
         """Those that are known."""
 
 
+class Notes(Protocol):
+    """What people wrote for complainants."""
+
+    async def words(self, wanted: Iterable[tuple[UUID, UUID]]) -> dict[UUID, str]:
+        """Of (note, ticket), those that are there."""
+
+
+class OptOuts(Protocol):
+    """Who does not want to be asked how it was."""
+
+    async def opted_out(self, refs: Iterable[UUID]) -> set[UUID]:
+        """Those of the contacts."""
+
+
+class Links(Protocol):
+    """Whose private links were revoked."""
+
+    async def generations(self, tickets: Iterable[UUID]) -> dict[UUID, int]:
+        """The generation of links by ticket, where it is not 0."""
+
+
 class Publisher(Protocol):
     """Where events go."""
 
@@ -49,12 +71,25 @@ class Alarm(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Portal:
+    """The complainant's own pages."""
+
+    url: str
+    links: PrivateLinks
+    revocations: Links
+
+
+@dataclass(frozen=True, slots=True)
 class Means:
     """What sending needs."""
 
     store: NotificationStore
     contacts: ContactStore
     tickets: Tickets
+    notes: Notes
+    opt_outs: OptOuts
+    portal: Portal | None
+    """None: messages have no links."""
     gateways: Mapping[DeliveryChannel, Gateway]
     templates: Templates
     policy: NotificationPolicy

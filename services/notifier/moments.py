@@ -17,20 +17,20 @@ from functools import singledispatch
 from typing import Any, Final
 from uuid import UUID
 
-from schemas import events, ids, sla
-from schemas.codes import Channel, Clock, Language, Moment, Severity, TicketState
+from schemas import events, sla
+from schemas.codes import ActorKind, ApologyTier, Clock, Moment, Severity, TicketState
 from schemas.message import Message
-from schemas.sealed import MaskedContact
 from schemas.topics import MESSAGES
-from services.notifier.policy import NotificationPolicy, Tier
+from services.notifier.notice import Notice, Person
+from services.notifier.policy import NotificationPolicy
+from services.wording.occasions import money, occasion
 
 ANSWER: Final = "answer"
 RESOLUTION: Final = "resolution"
 _UNANSWERED: Final = frozenset({TicketState.OPENED, TicketState.IN_REVIEW, TicketState.INVESTIGATING})
-_SETTLED: Final = frozenset(
-    {TicketState.ANSWERED, TicketState.RESOLVED, TicketState.CLOSED, TicketState.WITHDRAWN},
-)
-_ENDED: Final = _SETTLED - {TicketState.ANSWERED}
+ENDED: Final = frozenset({TicketState.RESOLVED, TicketState.CLOSED, TicketState.WITHDRAWN})
+ANSWERED: Final = ENDED | {TicketState.ANSWERED, TicketState.APPEALED, TicketState.APPEAL_DECIDED}
+"""States in which the first answer has been given."""
 _MOVED: Final = (sla.SlaResumed, sla.SlaRetargeted)
 _HELD: Final = (*_MOVED, sla.SlaBreached, sla.SlaCorrected)
 """Facts that may give a message, and are kept when they overtake the ticket's opening."""
@@ -38,44 +38,6 @@ _HELD: Final = (*_MOVED, sla.SlaBreached, sla.SlaCorrected)
 
 class UnknownTicket(Exception):  # noqa: N818 - said of the event
     """An event of a ticket whose opening was never read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whom a message is for, without a word of personal data."""
-
-    complaint_id: UUID
-    contact_ref: UUID
-    masked: MaskedContact
-    used: Channel
-    """The channel the person came through."""
-    language: Language
-    time_zone: str
-    received_at: datetime
-    """When the network got what this person sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One moment of one ticket that one person is to be told about."""
-
-    ticket_id: UUID
-    routing_key: str
-    moment: Moment
-    occasion: UUID
-    at: datetime
-    """When the occasion happened."""
-    person: Person
-    severity: Severity
-    facts: Mapping[str, Any]
-    """What the text may say: codes, numbers and aware times under the names that templates declare."""
-    withdrawn: bool = False
-    """Whether its occasion was taken back before it was claimed. Not stored: later the ticket's standing tells it."""
-    id: UUID = field(init=False)
-    """The same whenever and wherever the occasion is met."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "id", ids.notification_id(self.ticket_id, self.moment, str(self.occasion)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +70,10 @@ class Addressee:
     """As in `delay.transit`; empty before it was classified."""
     severity: Severity = Severity.NORMAL
     major: bool = False
+    amount: str = ""
+    """What was offered or decided last, as `120.50 CNY`; what a resolution is told with."""
+    latest: dict[Moment, UUID] = field(default_factory=dict)
+    """Occasions of the answer that holds, and of the survey that is still to be answered."""
     owed: list[Owed] = field(default_factory=list)
     due: dict[Clock, datetime] = field(default_factory=dict)
     """Of the clocks whose times complainants are told."""
@@ -134,16 +100,6 @@ class Addressee:
     def is_confirmed(self, policy: NotificationPolicy) -> bool:
         """Whether the confirmation was given on its way, with a time in it."""
         return self.is_understood and policy.promise.clock in self.due
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a ticket stands now, for messages that had to wait."""
-
-    state: TicketState | None
-    """None: nothing is known of it."""
-    withdrawn: frozenset[UUID]
-    """Facts that turned out not to hold."""
 
 
 def fold(who: Addressee, message: Message, policy: NotificationPolicy) -> list[Notice]:
@@ -199,22 +155,9 @@ def _acknowledged(who: Addressee, policy: NotificationPolicy) -> list[Notice]:
     return notices
 
 
-def is_withdrawn(notice: Notice, standing: Standing) -> bool:
-    """Whether the fact that gave rise to a message turned out not to hold."""
-    return notice.withdrawn or notice.occasion in standing.withdrawn
-
-
-def overtaken(notice: Notice, state: TicketState) -> bool:
-    """Whether a message that had to wait says nothing true any more, because the ticket went on to `state`."""
-    match notice.moment:
-        case Moment.ASKED_FOR_MORE:
-            return state is not TicketState.WAITING_CUSTOMER
-        case Moment.IN_PROGRESS | Moment.BREACHED_APOLOGY:
-            return state in (_SETTLED if notice.facts["about"] == ANSWER else _ENDED)
-        case Moment.ANSWERED:
-            return state is TicketState.WITHDRAWN
-        case _:
-            return False
+def refuses_surveys(message: Message) -> bool:
+    """Whether it says that the complainant does not want to be asked, now or about any later ticket."""
+    return isinstance(message, events.TicketSurveyExhausted) and message.reason == events.SURVEYS_STOPPED
 
 
 def _on_fact(who: Addressee, fact: sla.SlaFact, policy: NotificationPolicy) -> list[Notice]:
@@ -240,7 +183,7 @@ def _on_fact(who: Addressee, fact: sla.SlaFact, policy: NotificationPolicy) -> l
 
 def _moved(who: Addressee, fact: sla.SlaFact, due_at: datetime, policy: NotificationPolicy) -> list[Notice]:
     before = fact.due_before if isinstance(fact, sla.SlaRetargeted) else who.due.get(fact.clock)
-    if before is None or due_at - before < timedelta(seconds=policy.told_shift_s_min) or who.state in _ENDED:
+    if before is None or due_at - before < timedelta(seconds=policy.told_shift_s_min) or who.state in ENDED:
         return []
     if fact.clock is not policy.promise.clock and isinstance(fact, sla.SlaRetargeted) and who.state in _UNANSWERED:
         return []  # Only the answer tells this time: a promise that nobody heard cannot move.
@@ -279,7 +222,7 @@ def _apology(who: Addressee, fact: sla.SlaBreached, policy: NotificationPolicy) 
             {
                 "about": _about(fact.clock),
                 "due_at": fact.breached_at,
-                "tier": (Tier.REGIONAL_HEAD if who.major else tier).value,
+                "tier": (ApologyTier.REGIONAL_HEAD if who.major else tier).value,
             },
         ),
     ]
@@ -348,11 +291,13 @@ def _followed_up(event: events.TicketFollowedUp, who: Addressee, _policy: Notifi
         time_zone=who.person.time_zone,
         received_at=event.received_at,
     )
-    if who.state in _ENDED:
+    if who.state in ENDED:
         who.owed = [*who.owed, Owed(event.event_id, event.sequence, event.occurred_at, person)]
         return []
-    # A clock that has ended is not told: no time may be named that none of them watches.
-    due = who.due.get(Clock.RESOLUTION if who.state in _SETTLED else Clock.FIRST_ANSWER)
+    # A clock that has ended is not told: no time may be named that none of them watches. During an appeal that of the
+    # resolution may have ended.
+    clock = Clock.RESOLUTION if who.state is TicketState.ANSWERED else Clock.FIRST_ANSWER
+    due = None if who.state in {TicketState.APPEALED, TicketState.APPEAL_DECIDED} else who.due.get(clock)
     is_watched = due and due > event.occurred_at and not who.owed
     facts = {"category": who.category, "answer_by": due if is_watched else None, "reopened": False}
     return [_notice(who, Moment.FOLLOW_UP_RECEIVED, event.event_id, event.occurred_at, facts, person=person)]
@@ -360,24 +305,68 @@ def _followed_up(event: events.TicketFollowedUp, who: Addressee, _policy: Notifi
 
 @_on_event.register
 def _reopened(_event: events.TicketReopened, who: Addressee, policy: NotificationPolicy) -> list[Notice]:
+    who.amount, who.latest = "", {}
     return _acknowledged(who, policy)
 
 
-@_on_event.register
-def _customer_awaited(event: events.TicketCustomerAwaited, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
-    return [_notice(who, Moment.ASKED_FOR_MORE, event.event_id, event.occurred_at, {"what": event.what})]
+@_on_event.register(events.TicketCustomerAwaited)
+@_on_event.register(events.TicketApologised)
+def _plain(
+    event: events.TicketCustomerAwaited | events.TicketApologised, who: Addressee, _policy: NotificationPolicy
+) -> list[Notice]:
+    return [_told(who, event)]
 
 
 @_on_event.register
 def _answered(event: events.TicketAnswered, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
+    who.amount, who.latest[Moment.ANSWERED] = money(event.amount), event.event_id
     due = who.due.get(Clock.RESOLUTION)
-    facts = {"remedy": event.remedy, "resolve_by": due if due and due > event.occurred_at else None}
-    return [_notice(who, Moment.ANSWERED, event.event_id, event.occurred_at, facts)]
+    return [_told(who, event, resolve_by=due if due and due > event.occurred_at else None)]
 
 
 @_on_event.register
 def _resolved(event: events.TicketResolved, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
-    return [_notice(who, Moment.RESOLVED, event.event_id, event.occurred_at, {"outcome": event.outcome})]
+    return [_told(who, event, amount=who.amount)]
+
+
+@_on_event.register
+def _appealed(event: events.TicketAppealed, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
+    who.latest.pop(Moment.SURVEY, None)
+    # An agent writes down what the complainant said; who else appeals is told by other ways.
+    return [_told(who, event)] if event.actor.kind in {ActorKind.COMPLAINANT, ActorKind.AGENT} else []
+
+
+@_on_event.register
+def _appeal_decided(event: events.TicketAppealDecided, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
+    who.amount = money(event.amount)
+    return [_told(who, event)]
+
+
+@_on_event.register
+def _survey_requested(event: events.TicketSurveyRequested, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
+    who.latest[Moment.SURVEY] = event.event_id
+    return [_told(who, event)]
+
+
+@_on_event.register
+def _survey_answered(_event: events.TicketSurveyAnswered, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
+    who.latest.pop(Moment.SURVEY, None)
+    return []
+
+
+@_on_event.register
+def _survey_exhausted(event: events.TicketSurveyExhausted, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
+    if refuses_surveys(event):
+        who.latest.pop(Moment.SURVEY, None)
+    return []
+
+
+def _told(who: Addressee, event: events.TicketEvent, **facts: Any) -> Notice:
+    """What an event says itself, and what is known of its ticket beside that."""
+    said = occasion(event)
+    assert said is not None
+    moment, own = said
+    return _notice(who, moment, event.event_id, event.occurred_at, own | facts, note_ref=event.note_ref)
 
 
 def _notice(
@@ -388,6 +377,7 @@ def _notice(
     facts: Mapping[str, Any],
     *,
     person: Person | None = None,
+    note_ref: UUID | None = None,
 ) -> Notice:
     to = person or who.person
     assert to is not None
@@ -400,4 +390,5 @@ def _notice(
         person=to,
         severity=who.severity,
         facts={"number": who.number, **facts},
+        note_ref=note_ref,
     )

@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from schemas.codes import DeliveryChannel
-from services.notifier.moments import Notice
+from services.notifier.notice import Notice
 from services.notifier.policy import NotificationPolicy
 
 
@@ -52,6 +52,8 @@ class Why(StrEnum):
     """By what became of the ticket while it waited."""
     WITHDRAWN = "withdrawn"
     """What it would have told turned out not to hold."""
+    OPTED_OUT = "opted_out"
+    """Of being asked how it was."""
     STALE = "stale"
     NO_RECEIPT = "no_receipt"
     UNDELIVERABLE = "undeliverable"

@@ -17,7 +17,7 @@ from pymongo.errors import BulkWriteError
 from schemas.codes import DeliveryChannel, Moment, Severity
 from services.notifier.addressee_store import person_document, person_of
 from services.notifier.gateway import Receipt
-from services.notifier.moments import Notice
+from services.notifier.notice import Notice
 from services.notifier.notification import Attempt, Notification, State, Wait
 from services.runtime.mongo import Database, duplicate_indexes
 
@@ -202,6 +202,7 @@ def _document(note: Notification) -> dict[str, Any]:
         "requested_at": note.requested_at,
         "trace": note.trace,
         "version": note.version,
+        **({"note_ref": str(notice.note_ref)} if notice.note_ref else {}),
         **{k: v for k, v in _progress(note).items() if not k.startswith("attempts.")},
         "attempts": [_attempt_document(a) for a in note.attempts],
     }
@@ -249,6 +250,7 @@ def _notification(document: dict[str, Any]) -> Notification:
         person=person_of(document["person"]),
         severity=Severity(document["severity"]),
         facts=document["facts"],
+        note_ref=UUID(document["note_ref"]) if document.get("note_ref") else None,
     )
     return Notification(
         notice=notice,

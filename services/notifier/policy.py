@@ -1,27 +1,19 @@
 """What the notifier may decide by itself, as data: `deploy/policies/notifications.yaml`. Pure."""
 
 from datetime import time, timedelta
-from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from schemas.codes import Clock, Language, Moment, Severity
+from schemas.codes import ApologyTier, Clock, Moment, Severity
 from services.runtime.written import wall_time
+from services.wording.signature import Signature
 
 DAY_S: Final = 86_400
 YEAR_S: Final = 366 * DAY_S
 
 Seconds = Annotated[float, Field(gt=0, le=YEAR_S)]
 WallTime = Annotated[time, BeforeValidator(wall_time)]
-
-
-class Tier(StrEnum):
-    """Who apologises."""
-
-    AGENT = "agent"
-    SUPERVISOR = "supervisor"
-    REGIONAL_HEAD = "regional_head"
 
 
 class _Part(BaseModel):
@@ -35,6 +27,8 @@ class MomentRule(_Part):
     """Whether it may go in the quiet hours, whatever the severity."""
     capped: bool = True
     """Whether the customer's frequency cap counts for it. A legally required answer is always sent."""
+    can_be_urgent: bool = True
+    """Whether a grave case lets it go in the quiet hours. Nobody is woken to be asked how it was."""
 
 
 class QuietHours(_Part):
@@ -80,14 +74,12 @@ class Retry(_Part):
         return timedelta(seconds=min(self.first_s * self.factor ** min(tries - 1, 32), self.longest_s))
 
 
-class NotificationPolicy(_Part):
+class NotificationPolicy(Signature):
     """The whole of it."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     version: int = Field(ge=1, le=2**31 - 1)
-    sender: dict[Language, str]
-    """The name that stands before an SMS and under a letter."""
-    hotline: str | None = None
-    """Told where a person may want to speak to somebody."""
     moments: dict[Moment, MomentRule]
     quiet_hours: QuietHours = QuietHours()
     cap: Cap = Cap()
@@ -96,7 +88,7 @@ class NotificationPolicy(_Part):
     """When one of these moves to a later time, the complainant is told (`in_progress`)."""
     told_shift_s_min: Seconds = 3600
     """A smaller move is not worth a message."""
-    apology: dict[Clock, Tier]
+    apology: dict[Clock, ApologyTier]
     """Breaches that are apologised for, and by whom; a major complaint always by the regional head."""
     receipt_wait_s: Seconds = 300
     """An SMS without a receipt for so long counts as not delivered, and the next channel is tried."""
@@ -116,10 +108,9 @@ class NotificationPolicy(_Part):
     def _complete(self) -> Self:
         if missing := set(Moment) - set(self.moments):
             raise ValueError(f"moments: nothing is said about {', '.join(sorted(missing))}")
-        if missing_sender := set(Language) - set(self.sender):
-            raise ValueError(f"sender: no name in {', '.join(sorted(missing_sender))}")
         return self
 
     def goes_at_night(self, moment: Moment, severity: Severity) -> bool:
         """Whether quiet hours do not hold for this message."""
-        return self.moments[moment].at_night or severity >= self.quiet_hours.urgent_from
+        rule = self.moments[moment]
+        return rule.at_night or (rule.can_be_urgent and severity >= self.quiet_hours.urgent_from)

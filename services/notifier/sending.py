@@ -12,9 +12,11 @@ from services.notifier import channels, notification
 from services.notifier.gateway import Envelope, Later, LookupFailed, NotTaken, Outcome, Refused, Taken, Unsure
 from services.notifier.knowledge import Known
 from services.notifier.means import Means
-from services.notifier.moments import is_withdrawn, overtaken
+from services.notifier.notice import Notice
 from services.notifier.notification import Notification, State, Wait, Why
 from services.notifier.schedule.quiet_hours import next_allowed, spread
+from services.notifier.standing import is_overtaken, is_withdrawn
+from services.wording.templates import Saying
 
 _CONTACT_WAIT_S: Final = 2.0
 _CONTACT_WAITS: Final = 15
@@ -70,8 +72,11 @@ class Sender:
             notification.suppress(note, Why.STALE, now=now)
         elif is_withdrawn(notice, known.standing):
             notification.suppress(note, Why.WITHDRAWN, now=now)
-        elif known.had_to_wait and known.standing.state and overtaken(notice, known.standing.state):
+        elif known.had_to_wait and is_overtaken(notice, known.standing):
             notification.suppress(note, Why.OVERTAKEN, now=now)
+        elif known.opted_out:
+            note.recipient = ""
+            notification.suppress(note, Why.OPTED_OUT, now=now)
         elif known.over_the_cap:
             note.recipient = ""  # What is not sent does not count.
             notification.suppress(note, Why.FREQUENCY_CAP, now=now)
@@ -145,7 +150,7 @@ class Sender:
         contact, left, current = known.contact, note.remaining(known.ways), note.current
         assert contact is not None
         channel = current.channel if current and current.channel in left else left[0]
-        rendered = self._means.templates.render(note.notice, channel, name=contact.name)
+        rendered = self._means.templates.render(_saying(note.notice, known), channel, name=contact.name)
         notification.begin(note, channel, template=rendered.template, now=now)
         address = channels.address(contact, channel)
         assert address is not None
@@ -175,3 +180,8 @@ class Sender:
                 failures.labels(channel=channel, why="connection_broke").inc()
                 notification.unsure(note, now=now, policy=policy)
         return note.wait is Wait.FALLBACK
+
+
+def _saying(notice: Notice, known: Known) -> Saying:
+    person = notice.person
+    return Saying(notice.moment, person.language, person.time_zone, notice.facts, words=known.words, link=known.link)

@@ -18,6 +18,11 @@ class NotifierSettings(RuntimeSettings):
     notification_policy: Path | None = Field(
         None, description="File of the notification policy; none takes the one that comes with Amends."
     )
+    portal_url: str = Field(
+        "",
+        pattern=r"^$|^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        description="Where complainants' own pages are, e.g. `https://care.example`; empty: messages have no links.",
+    )
     smpp: str = Field("", pattern=ADDRESS, description="SMS provider, `host:port` of its SMPP 3.4 server; empty: none.")
     smpp_system_id: str = Field("amends", max_length=15, description="Account at the SMS provider.")
     smpp_password: Secret = Field(Secret(""), description="Its password, up to 8 characters.")

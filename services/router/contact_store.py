@@ -14,12 +14,12 @@ from services.runtime.mongo import Database, duplicate_indexes
 
 
 class ContactStore:
-    """`{_id: contact_ref, complaint_id, ticket_id, contact, wording, masked, index, evidence, language, channel,
-    time_zone}`.
+    """One document per complaint.
 
-    `contact` (None for an anonymous complaint) and `wording` are `schemas.sealed.Sealed`, opened with the complaint id.
-    `index` says which documents are about one person. No database index is over it: erasure is rare and may look
-    through all, while an index would have to be kept at every complaint. What was erased stays as a tombstone
+    `{_id: contact_ref, complaint_id, ticket_id, contact, wording, masked, index, evidence, language, channel,
+    time_zone}`. `contact` (None for an anonymous complaint) and `wording` are `schemas.sealed.Sealed`, opened with the
+    complaint id. `index` says which documents are about one person. No database index is over it: erasure is rare and
+    may look through all, while an index would have to be kept at every complaint. What was erased stays as a tombstone
     (`erased_at`, neither contact nor wording), so that reading the complaint again does not keep them again.
     """
 

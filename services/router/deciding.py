@@ -14,10 +14,10 @@ from schemas import commands as c
 from schemas import events as e
 from schemas import ids
 from schemas.classification import Classification
-from schemas.codes import ActorKind, RiskFlag, Severity, TicketState
+from schemas.codes import ActorKind, Channel, RiskFlag, Severity, TicketState
 from schemas.complaint import Money
 from schemas.lifecycle import EARLIER, SETTLED, target
-from schemas.ticket import STOPPED, Approval, Ticket, blocked, possible, union
+from schemas.ticket import Approval, Ticket, blocked, possible, union
 from services.router.directory import Organisation
 
 S = TicketState
@@ -305,6 +305,8 @@ def _come_again(story: Story, action: c.FollowUp | c.AbsorbRepeat) -> None:
 
 def _link(story: Story, action: c.LinkAsRepeat) -> None:
     _need(action.to_ticket != story.ticket.id, "to_itself")
+    # Their clocks would end with it, and the other ticket has none.
+    _need(story.ticket.channel not in {Channel.REGULATOR, Channel.PLATFORM}, "case_of_its_own")
     story.tell(e.TicketLinked, to_ticket=action.to_ticket, to_routing_key=action.to_routing_key)
 
 
@@ -392,7 +394,9 @@ def _share(story: Story, action: c.ShareLiability | c.Respond) -> None:
     known = [(share, units.get(share.unit.upper())) for share in action.shares]
     _need(all(unit is not None for _, unit in known), "no_such_unit")
     shares = tuple(
-        e.Liable(unit=unit.code, percent=share.percent, unit_calendar=unit.calendar) for share, unit in known if unit
+        e.Liable(unit=unit.code, percent=share.percent, unit_calendar=unit.calendar, department=ticket.department)
+        for share, unit in known
+        if unit
     )
     _need(
         [(s.unit, s.percent) for s in shares] != [(s.unit, s.percent) for s in ticket.shares],
@@ -480,7 +484,7 @@ def _survey(story: Story, action: c.RequestSurvey | c.RecordSurvey | c.StopSurve
     elif isinstance(action, c.RequestSurvey) and ticket.surveys < policy.attempts:
         story.tell(e.TicketSurveyRequested, attempt=ticket.surveys + 1)
     else:
-        why = STOPPED if isinstance(action, c.StopSurveys) else ""
+        why = e.SURVEYS_STOPPED if isinstance(action, c.StopSurveys) else ""
         story.tell(e.TicketSurveyExhausted, attempts=ticket.surveys, reason=why)
 
 

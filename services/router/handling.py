@@ -37,8 +37,8 @@ class Survey(Given):
     """When the complainant is asked how it was."""
 
     after_hours: Hours = 24
-    every_hours: Hours = 24
-    attempts: Annotated[int, Field(ge=0, le=10)] = 3
+    every_hours: Hours = 20
+    attempts: Annotated[int, Field(ge=0, le=10)] = 2
     satisfied_from: Annotated[int, Field(ge=1, le=5)] = 4
     """The least of the five points that counts as satisfied."""
     reopens: bool = True

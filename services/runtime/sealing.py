@@ -209,6 +209,10 @@ class Keyring:
         """The complaint that a channel names by an idempotency key. Nobody without the key can guess it."""
         return UUID(bytes=self._mac(f"complaint\0{channel}\0{key}")[:16], version=5)
 
+    def key_for(self, purpose: str) -> bytes:
+        """A key (32 bytes) of its own for something else than sealing, e.g. for signing links; never rotated."""
+        return self._mac(f"key\0{purpose}")
+
     def _mac(self, text: str) -> bytes:
         mac = self._keyed.copy()  # Setting up a digest with its key costs more than digesting.
         mac.update(text.encode("utf-8", "surrogatepass"))

@@ -85,7 +85,7 @@ def load(kind: type[S], **given: Any) -> S:
 
 def _as_given(value: Any) -> str:
     """As the environment would say it."""
-    if isinstance(value, dict):
+    if isinstance(value, dict | tuple):
         return json.dumps(value)
     return "" if value is None else str(value)
 

@@ -18,29 +18,18 @@ stops at the event's own. At one instant ticket events come first, then deliveri
 """
 
 from datetime import datetime
-from functools import cache
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from schemas.codes import Clock, ClockState, TicketState
-from schemas.events import (
-    TicketAssigned,
-    TicketClassified,
-    TicketEvent,
-    TicketFollowedUp,
-    TicketOpened,
-    TicketReopened,
-    TicketReviewCompleted,
-    TicketSeverityChanged,
-)
+from schemas.codes import ClockState
+from schemas.events import TicketEvent
 from schemas.notifications import NotificationDelivered
 from schemas.sla import SlaFact
 from services.sla_monitor.calendar import from_us, to_us
 from services.sla_monitor.cycle_changes import CycleChanges
-from services.sla_monitor.policy import DELIVERED, Case
+from services.sla_monitor.happening import Happening, happening, learn
+from services.sla_monitor.policy import DELIVERED
 from services.sla_monitor.rulebook import Policies
-from services.sla_monitor.ticket_sla import OPEN_STATES, Cycle, Ending, Known, TicketSla
-
-_WAITING: Final = frozenset({TicketState.WAITING_CUSTOMER, TicketState.WAITING_THIRD_PARTY})
+from services.sla_monitor.ticket_sla import OPEN_STATES, Cycle, Ending, TicketSla
 
 
 class Advanced(NamedTuple):
@@ -148,35 +137,34 @@ class _Run(CycleChanges):
         if self.caught_up and sla.deliveries:
             self.play_deliveries(before=since)
         self.pass_until(since)
-        names = self._names(event)
-        starting = {clock for name in names for clock in book.started_by.get(name, ())}
+        happened = happening(event, sla, book)
         self.tell.sequence, self.tell.known = event.sequence, sla.known
-        reopened = self._rewind(at, since, names, starting)
+        reopened = self._rewind(since, happened)
         sla.sequence = event.sequence
         sla.seen.append((since, event.sequence))
         for cycle in sla.cycles:
             if cycle.ending is None and (cycle.is_open or cycle.delivered):
-                self._end(cycle, at, names, starting)
+                self._end(cycle, happened)
         before = sla.known
-        self._learn(event, at)
+        learn(sla, event)
         self.tell.known = sla.known
-        if sla.known is not before or not self.policies.halts.isdisjoint(names):
+        if sla.known is not before or not self.policies.halts.isdisjoint(happened.names):
             for cycle in self._running():
-                self._adjust(cycle, since, names)
+                self._adjust(cycle, since, happened.names)
         for clock in book.clocks:
-            if clock in starting:
-                self.start(clock, at, names, book)
+            if clock in happened.starting:
+                self.start(clock, happened, book)
         if reopened:
             self.play_deliveries()
         self.pass_until(since)
 
-    def _rewind(self, at: int, since: int, names: set[str], starting: set[Clock]) -> bool:
+    def _rewind(self, since: int, happened: Happening) -> bool:
         """Undo what was told too early of what lies after the event; whether deliveries are to be played again."""
         again = []
         for found in self.sla.cycles:
             cycle = found
             if cycle.delivered is not None and cycle.stopped is not None:
-                until = at if cycle.ending is None and self._result(cycle, names, starting) else since
+                until = happened.at if cycle.ending is None and self._result(cycle, happened) else since
                 if cycle.stopped >= until:
                     again.append((cycle.stopped, cycle.delivered))
                     cycle = self.reopen(cycle, until)
@@ -187,68 +175,6 @@ class _Run(CycleChanges):
 
     def _running(self) -> list[Cycle]:
         return [cycle for cycle in self.sla.cycles if cycle.state in OPEN_STATES and cycle.ending is None]
-
-    def _names(self, event: TicketEvent) -> set[str]:
-        """What the event is called in policies, derived names included."""
-        sla = self.sla
-        names = {_name(type(event))}
-        needs_review, department = sla.needs_review, sla.known.department
-        if isinstance(event, TicketAssigned):
-            department = event.department
-            moved = (event.department, event.unit) != (sla.known.department, sla.known.unit)
-            if moved or "assigned" not in sla.times:
-                names.add("assigned_to_unit")
-        elif isinstance(event, TicketClassified):
-            needs_review = event.classification.needs_review
-        if department is not None and needs_review is False and not names.isdisjoint({"assigned", "classified"}):
-            names.add("machine_review_done")
-        if sla.is_waiting and event.state not in _WAITING:
-            names.add("waiting_over")
-        return names
-
-    def _learn(self, event: TicketEvent, at: int) -> None:
-        """What is so from this event on."""
-        sla = self.sla
-        sla.times[_name(type(event))] = at
-        sla.is_waiting = event.state in _WAITING
-        known = sla.known
-        case = known.case
-        if isinstance(event, TicketOpened):
-            sla.times["received"] = to_us(event.received_at)
-            case = Case(
-                channel=event.channel,
-                source=event.source,
-                customer_tier=event.customer_tier,
-                region=event.region,
-                reachable=bool(event.reachable_by),
-            )
-        elif isinstance(event, TicketClassified):
-            understood = event.classification
-            primary, sub = understood.primary.value, understood.sub
-            sla.needs_review = understood.needs_review
-            case = case._replace(
-                category=f"{primary}.{sub}" if sub else primary,
-                severity=understood.severity,
-                risk=frozenset(understood.flags),
-                major=event.major,
-            )
-        elif isinstance(event, TicketSeverityChanged):
-            case = case._replace(severity=event.severity)
-        elif isinstance(event, TicketFollowedUp):
-            case = case._replace(risk=case.risk | frozenset(event.flags))
-        elif isinstance(event, TicketReviewCompleted):
-            sla.needs_review = False
-        elif isinstance(event, TicketReopened):
-            # It begins anew: its receipt and opening are these, and the unit that has it is to be given it again.
-            sla.times |= {"received": to_us(event.received_at), "opened": at}
-            sla.times.pop("assigned", None)
-            sla.needs_review = True
-            known = known._replace(person=None)
-        elif isinstance(event, TicketAssigned):
-            known = Known(at, case, event.department, event.unit, event.person, event.unit_calendar)
-        now_known = known._replace(at=sla.seen[-1][0], case=case)
-        if now_known[1:] != sla.known[1:] or not sla.history:
-            sla.history.append(now_known)
 
     # Deliveries
 
@@ -311,7 +237,7 @@ class _Run(CycleChanges):
                 return
             self.pass_step(min(waiting, key=lambda cycle: cycle.next or 0))
 
-    def _adjust(self, cycle: Cycle, at: int, names: set[str]) -> None:
+    def _adjust(self, cycle: Cycle, at: int, names: frozenset[str]) -> None:
         """Give it the target, calendar and pause that hold after the event."""
         book = self.book(cycle)
         rules = book.clocks[cycle.clock]
@@ -321,35 +247,34 @@ class _Run(CycleChanges):
         elif cycle.paused is not None and not rules.resumes.isdisjoint(names):
             self.resume(cycle, at)
 
-    def _result(self, cycle: Cycle, names: set[str], starting: set[Clock]) -> ClockState | None:
+    def _result(self, cycle: Cycle, happened: Happening) -> ClockState | None:
         """How the event ends a cycle, if it does."""
-        book = self.book(cycle)
-        rules = book.clocks[cycle.clock]
-        is_cancelled = not book.cancels.isdisjoint(names)
-        if not is_cancelled and not rules.stops.isdisjoint(names):
+        rules, names = self.rules(cycle), happened.names
+        if happened.cancels_all:
+            return ClockState.CANCELLED
+        if cycle.unit is not None and happened.units and cycle.unit not in happened.units:
+            # It tells of other units; when it says who is to respond from now on, this one is not among them.
+            return None if rules.starts.isdisjoint(names) else ClockState.CANCELLED
+        if not rules.cancels.isdisjoint(names):
+            return ClockState.CANCELLED
+        if not rules.stops.isdisjoint(names):
             return ClockState.MET
-        is_replaced = cycle.clock in starting and rules.policy.repeats
-        return ClockState.CANCELLED if is_cancelled or is_replaced else None
+        is_replaced = cycle.clock in happened.starting and rules.policy.repeats
+        return ClockState.CANCELLED if is_replaced else None
 
-    def _end(self, cycle: Cycle, at: int, names: set[str], starting: set[Clock]) -> None:
+    def _end(self, cycle: Cycle, happened: Happening) -> None:
         """End it when the event says so: now, or later when a delivery of an earlier time may still turn up."""
-        result = self._result(cycle, names, starting)
+        result = self._result(cycle, happened)
         if result is None:
             return
         if self.rules(cycle).is_stopped_elsewhere:
             cycle = self.own(cycle)
             is_cancelled = result is ClockState.CANCELLED
-            cycle.ending = Ending(at, is_cancelled, self.sla.sequence, len(self.sla.history) - 1)
+            cycle.ending = Ending(happened.at, is_cancelled, self.sla.sequence, len(self.sla.history) - 1)
             if cycle.delivered or not self.caught_up:
                 return
-        self.close(cycle, at, result)
+        self.close(cycle, happened.at, result)
 
     def result(self) -> Advanced:
         """What has become of it."""
         return Advanced(self.sla, tuple(self.tell.written))
-
-
-@cache
-def _name(event: type[TicketEvent]) -> str:
-    """The event's name in policies: the last part of its type."""
-    return event.TYPE.rpartition(".")[2]

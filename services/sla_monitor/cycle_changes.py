@@ -9,6 +9,8 @@ from datetime import datetime
 from schemas.codes import Clock, ClockState
 from services.sla_monitor.calendar import Calendar
 from services.sla_monitor.facts import FactWriter
+from services.sla_monitor.happening import Happening
+from services.sla_monitor.policy import Rule
 from services.sla_monitor.rulebook import ClockRules, Policies, Rulebook
 from services.sla_monitor.ticket_sla import Cycle, TicketSla
 
@@ -98,46 +100,61 @@ class CycleChanges:
 
     # Changes
 
-    def start(self, clock: Clock, at: int, names: set[str], book: Rulebook) -> None:
-        """Begin a cycle, when a rule gives the ticket this clock and it may run (again)."""
+    def start(self, clock: Clock, happened: Happening, book: Rulebook) -> None:
+        """Begin a cycle, or one for each unit, when a rule gives the ticket this clock and it may run (again)."""
         sla, rules = self.sla, book.clocks[clock]
         rule = book.rules(sla.known.case).get(clock)
         before = [cycle for cycle in sla.cycles if cycle.clock == clock]
         if rule is None:
             return
-        restarts = not rules.restarts.isdisjoint(names) and not any(
+        if rules.is_per_unit:
+            asked = sla.responded.union(cycle.unit for cycle in before if cycle.unit and cycle.is_open)
+            missing = [unit for unit in happened.units if unit not in asked]
+            for number, unit in enumerate(missing, start=len(before) + 1):
+                self._begin(clock, number, rule, happened.at, book, unit=unit)
+            return
+        restarts = not rules.restarts.isdisjoint(happened.names) and not any(
             cycle.is_open and cycle.ending is None for cycle in before
         )
-        if before and not rules.policy.repeats and not restarts:
-            return
-        counted_from = rules.policy.start.counted_from
-        start = sla.times.get(counted_from, at) if counted_from else at
-        name = book.calendar_name(clock, sla.known.calendar)
+        if not before or rules.policy.repeats or restarts:
+            self._begin(clock, len(before) + 1, rule, happened.at, book)
+
+    def _begin(
+        self, clock: Clock, number: int, rule: Rule, at: int, book: Rulebook, *, unit: str | None = None
+    ) -> None:
+        sla = self.sla
+        counted_from = book.clocks[clock].policy.start.counted_from
+        start = max((sla.times[name] for name in counted_from if name in sla.times), default=at)
+        name = self._calendar_name(book, clock, unit)
         cycle = Cycle(
             clock=clock,
-            number=len(before) + 1,
+            number=number,
             state=ClockState.RUNNING,
             start=start,
             target=book.target_us(rule.target, book.calendar(name), start),
             rule=rule.name,
             version=book.version,
             calendar=name,
+            unit=unit,
             due=None,
             next=None,
         )
         self._schedule(cycle)
-        self._own.add((clock, cycle.number))
+        self._own.add((clock, number))
         sla.cycles.append(cycle)
         self.tell.started(cycle)
+
+    def _calendar_name(self, book: Rulebook, clock: Clock, unit: str | None) -> str:
+        known = self.sla.known
+        return book.calendar_name(clock, known.calendar if unit is None else self.sla.party(unit, known).calendar)
 
     def retarget(self, cycle: Cycle, at: int, book: Rulebook) -> Cycle:
         """Count again from the original start when rule or calendar differ now. A breach stands, and its target.
 
         Gives the cycle as it is then.
         """
-        known = self.tell.known
-        rule = book.rules(known.case).get(cycle.clock)
-        name = book.calendar_name(cycle.clock, known.calendar)
+        rule = book.rules(self.sla.known.case).get(cycle.clock)
+        name = self._calendar_name(book, cycle.clock, cycle.unit)
         if rule is None or (rule.name == cycle.rule and name == cycle.calendar):
             return cycle
         cycle = self.own(cycle)

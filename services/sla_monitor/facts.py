@@ -64,7 +64,7 @@ class FactWriter:
     def passed(self, cycle: Cycle, step: Step, at: int, *, level: str | None) -> None:
         """The cycle was warned about, breached or escalated; a warning has no level."""
         seen = self._common(cycle, self.step_id(cycle, step, at, self.sequence), at)
-        seen |= self._accountable(round(cycle.target * step.share))
+        seen |= self._accountable(cycle, round(cycle.target * step.share))
         if step.is_warning:
             self.written.append(SlaWarned(**seen, share=step.share))
         elif step.rung == 0:
@@ -81,7 +81,7 @@ class FactWriter:
     def stopped_late(self, cycle: Cycle, at: int, *, elapsed: int) -> None:
         """The cycle stopped after its breach."""
         fact_id = self._id(cycle, "stopped_late", f"{at}#{self.sequence}")
-        seen = self._common(cycle, fact_id, at) | self._accountable(elapsed)
+        seen = self._common(cycle, fact_id, at) | self._accountable(cycle, elapsed)
         self.written.append(SlaStoppedLate(**seen, late_s=max(0, elapsed - cycle.target) / US_PER_S))
 
     def cancelled(self, cycle: Cycle, at: int) -> None:
@@ -115,14 +115,17 @@ class FactWriter:
     def _severity(self) -> Severity:
         return self.known.case.severity or Severity.NORMAL
 
-    def _accountable(self, elapsed: int) -> dict[str, Any]:
+    def _accountable(self, cycle: Cycle, elapsed: int) -> dict[str, Any]:
         known = self.known
+        department, unit, person = known.department, known.unit, known.person
+        if cycle.unit is not None:
+            department, unit, person = self.sla.party(cycle.unit, known).department, cycle.unit, None
         return {
             "detected_at": self.now,
             "elapsed_s": elapsed / US_PER_S,
-            "department": known.department,
-            "unit": known.unit,
-            "person": known.person,
+            "department": department,
+            "unit": unit,
+            "person": person,
             "severity": self._severity(),
             "category": _matter(known.case.category),
         }

@@ -7,7 +7,7 @@ A policy is a YAML file (see `deploy/policies/sla.yaml`), checked as a whole: `r
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
@@ -23,7 +23,9 @@ from pydantic import (
     model_validator,
 )
 
+from schemas import topics
 from schemas.codes import SUBCODES, Category, Channel, Clock, Moment, RiskFlag, Severity, Source
+from schemas.events import TicketCommandRefused, TicketEvent, TicketLiabilityShared
 from schemas.message import Code
 from services.runtime.written import WrongYaml, printable, read_yaml_file, told
 from services.sla_monitor.calendar import Calendar
@@ -34,24 +36,29 @@ PACKAGED: Final = files("deploy.policies")
 
 DELIVERED: Final = {moment: f"{moment.value}_delivered" for moment in Moment}
 """Names of the events that a delivery receipt gives, one for each moment."""
+DELIVERED_NAMES: Final = frozenset(DELIVERED.values())
+
+
+@cache
+def event_name(event: type[TicketEvent]) -> str:
+    """What a ticket event is called in policies: the last part of its type."""
+    return event.TYPE.rpartition(".")[2]
+
 
 TICKET_EVENTS: Final = frozenset(
     {
-        # Types of ticket events.
-        *("opened", "classified", "assigned", "followed_up", "severity_changed", "review_started", "review_completed"),
-        *("first_action_taken", "answered", "resolved", "customer_awaited", "third_party_awaited", "resumed"),
-        *("withdrawn", "closed", "reopened"),
+        *(event_name(event) for event in topics.TICKET_EVENTS if event is not TicketCommandRefused),
         # Derived from them.
         "received",  # when the network got the complaint, which the opening event carries
         "assigned_to_unit",  # an assignment that changes department or unit, not one from person to person
         "machine_review_done",  # an assignment of a ticket that the machine understood well enough
         "waiting_over",  # any event that leaves a waiting state
-        # Of parts of a ticket's life that nothing publishes yet; clocks may name them and wait.
-        *("appealed", "appeal_decided", "claim_agreed", "claim_paid", "regulator_answered", "platform_acted"),
-        *("survey_requested", "survey_answered", "survey_exhausted"),
+        "approval_over",  # the last of the chain has approved, one has refused, or the ticket has gone on without
     },
 )
-EVENTS: Final = TICKET_EVENTS | frozenset(DELIVERED.values())
+NAMING_UNITS: Final = frozenset({event_name(TicketLiabilityShared)})
+"""Events that may start a clock that runs for each of the units they name."""
+EVENTS: Final = TICKET_EVENTS | DELIVERED_NAMES
 """Every event that a start, pause, resume, stop or cancel condition may name."""
 
 OWNER: Final = "owner"
@@ -118,6 +125,10 @@ def _as_tuple(written: Any) -> Any:
     if isinstance(written, str | int | bool):
         return (written,)
     return tuple(written) if isinstance(written, list | set | frozenset) else written
+
+
+def _none_as_empty(written: Any) -> Any:
+    return () if written is None else written
 
 
 def _known_event(name: Any) -> Any:
@@ -201,7 +212,8 @@ class Start(_Section):
     """The event that starts a clock, and the earlier event it is counted from when that is another."""
 
     at: EventNames
-    counted_from: EventName | None = None
+    counted_from: Annotated[EventNames, BeforeValidator(_none_as_empty)] = ()
+    """Of several the latest that has happened."""
 
 
 class ClockPolicy(_Section):
@@ -215,20 +227,42 @@ class ClockPolicy(_Section):
     """Events that begin a further cycle when the one before has ended, e.g. `reopened`."""
     repeats: bool = False
     """Whether a later start event ends the cycle that is open and begins the next; otherwise it runs once a ticket."""
+    per: Literal["unit"] | None = None
+    """`unit`: a cycle for each unit that the start event names. A later one keeps those of the units it names again,
+    cancels the others and begins what is missing; a stop event that names a unit stops that one's alone."""
+    cancel: EventNames = ()
+    """What ends it without a result, beside what ends every clock so."""
     calendar: Code
-    """Name of a calendar below; `unit`: the one that the assignment names; `owner`: that, and before it the default."""
+    """Name of a calendar below; `unit`: the one that the assignment names, or that the start event names for the unit
+    of the cycle; `owner`: that, and before it the default."""
     warnings: Warnings | None = None
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def conditions_fit(self) -> Self:
-        """What pauses can be resumed, and rules have names of their own."""
+        """What pauses can be resumed, rules have names of their own, and what runs for each unit hears of units."""
+        problems = []
         if bool(self.pause) != bool(self.resume):
-            raise ValueError("pause and resume go together; name both or none")
+            problems.append("pause and resume go together; name both or none")
         names = [rule.name for rule in self.rules]
         if doubled := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"rules share the names {doubled}; each needs its own, it stands in every fact")
+            problems.append(f"rules share the names {doubled}; each needs its own, it stands in every fact")
+        if self.per:
+            problems += self._unfit_per_unit()
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
+
+    def _unfit_per_unit(self) -> list[str]:
+        problems = []
+        if unnamed := sorted(set(self.start.at) - NAMING_UNITS):
+            problems.append(f"start.at: {unnamed} name no units; with `per: unit` use {', '.join(NAMING_UNITS)}")
+        if self.repeats or self.restart:
+            problems.append("per: unit says itself what a later start does; leave repeats and restart out")
+        if delivered := sorted(DELIVERED_NAMES.intersection(self.stop)):
+            # Receipts come in no order with the ticket's events, which say whose cycle is still to begin.
+            problems.append(f"stop: {delivered} cannot stop a clock that is per: unit; name events of the ticket")
+        return problems
 
 
 class Ladder(_Section):
@@ -308,7 +342,7 @@ class SlaPolicy(_Section):
     default_calendar: Code
     """For the owner before anything is assigned, and for a unit whose calendar is not listed."""
     cancel: EventNames = ("withdrawn",)
-    """What ends every clock without a result."""
+    """What ends every clock without a result, also those that an earlier version started."""
     warnings: Warnings = (0.5, 0.8)
     escalation: Escalation
     calendars: dict[Code, CalendarPolicy]

@@ -8,7 +8,7 @@ from typing import Final
 from schemas.codes import Clock
 from services.sla_monitor.calendar import US_PER_S, Calendar, from_us, to_us
 from services.sla_monitor.policy import (
-    DELIVERED,
+    DELIVERED_NAMES,
     EVENTS,
     OWNER,
     UNIT,
@@ -22,7 +22,6 @@ from services.sla_monitor.policy import (
 
 _CASES_KEPT_MAX: Final = 10_000
 _DAY_US: Final = 86_400 * US_PER_S
-_ELSEWHERE: Final = frozenset(DELIVERED.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +45,11 @@ class ClockRules:
     stops: frozenset[str]
     pauses: frozenset[str]
     resumes: frozenset[str]
+    cancels: frozenset[str]
     steps: tuple[Step, ...]
     breach_step: int
     """Which of the steps is the breach."""
+    is_per_unit: bool
     is_stopped_elsewhere: bool
     """Whether a delivery stops it: those come on another topic, in no order with the ticket's events."""
 
@@ -95,7 +96,7 @@ class Rulebook:
         return ladder.levels[rung]
 
     def calendar_name(self, clock: Clock, unit_calendar: str | None) -> str:
-        """The calendar a clock counts by; `unit_calendar` is the one that the assignment named, if there was one."""
+        """The calendar a clock counts by; `unit_calendar` is the one that was named for the unit, if there was one."""
         named = self.clocks[clock].policy.calendar
         if named not in {OWNER, UNIT}:
             return named
@@ -180,7 +181,9 @@ def _rules_of(clock: Clock, policy: SlaPolicy) -> ClockRules:
         stops=frozenset(own.stop),
         pauses=frozenset(own.pause),
         resumes=frozenset(own.resume),
+        cancels=frozenset((*policy.cancel, *own.cancel)),
         steps=(*warnings, *rungs),
         breach_step=len(warnings),
-        is_stopped_elsewhere=not _ELSEWHERE.isdisjoint(own.stop),
+        is_per_unit=own.per == UNIT,
+        is_stopped_elsewhere=not DELIVERED_NAMES.isdisjoint(own.stop),
     )

@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from schemas.codes import Channel, Clock, ClockState, RiskFlag, Severity, Source
+from schemas.codes import Channel, Clock, ClockState, RiskFlag, Severity, Source, TicketState
+from schemas.lifecycle import WAITING
 from services.sla_monitor.calendar import from_us
 from services.sla_monitor.policy import Case
 
@@ -16,6 +17,14 @@ from services.sla_monitor.policy import Case
 _CLOCKS: Final = {clock.value: clock for clock in Clock}
 _STATES: Final = {state.value: state for state in ClockState}
 OPEN_STATES: Final = frozenset({ClockState.RUNNING, ClockState.PAUSED, ClockState.BREACHED})
+
+
+class Party(NamedTuple):
+    """One of the units that share liability."""
+
+    unit: str
+    department: str | None
+    calendar: str
 
 
 class Known(NamedTuple):
@@ -28,6 +37,7 @@ class Known(NamedTuple):
     person: str | None = None
     calendar: str | None = None
     """The one that the assignment named."""
+    parties: tuple[Party, ...] = ()
 
 
 _NOTHING_KNOWN: Final = Known(0)
@@ -57,6 +67,8 @@ class Cycle:
     rule: str
     version: int
     calendar: str
+    unit: str | None = None
+    """Whose it is, of a clock that runs for each unit."""
     due: int | None
     """None while paused."""
     next: int | None
@@ -100,6 +112,7 @@ class Cycle:
             rule=self.rule,
             version=self.version,
             calendar=self.calendar,
+            unit=self.unit,
             due=self.due,
             next=self.next,
             told=self.told,
@@ -125,7 +138,7 @@ class Cycle:
             "calendar": self.calendar,
             "changed": self.changed,
         }
-        for name in ("due", "next", "told", "paused", "breached", "stopped", "delivered"):
+        for name in ("unit", "due", "next", "told", "paused", "breached", "stopped", "delivered"):
             value = getattr(self, name)
             if value:
                 doc[name] = value
@@ -148,6 +161,7 @@ class Cycle:
             version=doc["version"],
             calendar=doc["calendar"],
             changed=doc["changed"],
+            unit=doc.get("unit"),
             due=doc.get("due"),
             next=doc.get("next"),
             told=tuple(doc.get("told", ())),
@@ -170,7 +184,9 @@ class TicketSla:
     """The last ticket event that was applied; 0 before the first."""
     needs_review: bool | None = None
     """None until the complaint is understood."""
-    is_waiting: bool = False
+    state: TicketState | None = None
+    responded: frozenset[str] = frozenset()
+    """Those of the units that share liability that have responded, and are not asked again."""
     history: list[Known] = field(default_factory=list)
     """What was so, in order; the last is so now. Facts that are told late name what was so at their instant."""
     seen: list[tuple[int, int]] = field(default_factory=list)
@@ -188,13 +204,19 @@ class TicketSla:
             routing_key=self.routing_key,
             sequence=self.sequence,
             needs_review=self.needs_review,
-            is_waiting=self.is_waiting,
+            state=self.state,
+            responded=self.responded,
             history=self.history.copy(),
             seen=self.seen.copy(),
             times=self.times.copy(),
             cycles=self.cycles.copy(),
             deliveries=self.deliveries,
         )
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody else has to do something first."""
+        return self.state in WAITING
 
     @property
     def known(self) -> Known:
@@ -205,6 +227,10 @@ class TicketSla:
         """What was so at an instant; before the first event, what that one said."""
         i = bisect_right(self.history, at, key=_time)
         return self.history[max(0, i - 1)] if self.history else _NOTHING_KNOWN
+
+    def party(self, unit: str, known: Known) -> Party:
+        """What was so of a unit that shares liability; before the event that named it counted, what that one said."""
+        return next(party for then in (known, *self.history) for party in then.parties if party.unit == unit)
 
     def sequence_at(self, at: int) -> int:
         """The last event at or before an instant; before the first, the first."""
@@ -222,7 +248,8 @@ class TicketSla:
             "routing_key": self.routing_key,
             "sequence": self.sequence,
             "needs_review": self.needs_review,
-            "is_waiting": self.is_waiting,
+            "state": self.state,
+            "responded": sorted(self.responded),
             "history": [_known_to_doc(known) for known in self.history],
             "seen": [list(event) for event in self.seen],
             "times": self.times,
@@ -238,7 +265,8 @@ class TicketSla:
             routing_key=doc["routing_key"],
             sequence=doc["sequence"],
             needs_review=doc["needs_review"],
-            is_waiting=doc["is_waiting"],
+            state=_state_from_doc(doc),
+            responded=frozenset(doc.get("responded", ())),
             history=[_known_from_doc(known) for known in doc["history"]],
             seen=[(at, sequence) for at, sequence in doc["seen"]],
             times=dict(doc["times"]),
@@ -273,7 +301,15 @@ def _known_to_doc(known: Known) -> dict[str, Any]:
         "calendar": known.calendar,
     }
     doc |= {name: value for name, value in values.items() if value}
+    if known.parties:
+        doc["parties"] = [list(party) for party in known.parties]
     return doc
+
+
+def _state_from_doc(doc: dict[str, Any]) -> TicketState | None:
+    # Documents from before this field say only whether the ticket waits.
+    before = TicketState.WAITING_CUSTOMER if doc.get("is_waiting") else None
+    return TicketState(doc["state"]) if doc.get("state") else before
 
 
 def _known_from_doc(doc: dict[str, Any]) -> Known:
@@ -296,4 +332,5 @@ def _known_from_doc(doc: dict[str, Any]) -> Known:
         unit=get("unit"),
         person=get("person"),
         calendar=get("calendar"),
+        parties=tuple(Party(*party) for party in get("parties", ())),
     )

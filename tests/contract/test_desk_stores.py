@@ -109,7 +109,7 @@ def _due(row: Row) -> tuple[bool, float]:
 async def store(database: Database) -> RowStore:
     """With its indexes."""
     made = RowStore(database)
-    await made.prepare()
+    await made.create_indexes()
     return made
 
 
@@ -187,7 +187,7 @@ async def test_changes_are_found_by_when_they_were_written(store: RowStore) -> N
 async def test_views(database: Database) -> None:
     """A person sees own and shared views; a change names the version that it is of."""
     views = ViewStore(database)
-    await views.prepare()
+    await views.create_indexes()
     mine = View(
         id=uuid4(), owner="p1", name="b", filters=Filters(person=["me"], flag=[RiskFlag.SAFETY]), is_shared=False,
         updated_at=NOW,

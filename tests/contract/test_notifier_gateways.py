@@ -39,8 +39,8 @@ from services.notifier.gateway import (
 from services.notifier.lookup import HttpLookup, NoLookup
 from services.notifier.smpp_gateway import SmppAccount, SmppGateway, read_receipt
 from services.notifier.smtp_gateway import SmtpAccount, SmtpGateway, compose
-from services.notifier.templates import Rendered
 from services.runtime.readiness import Readiness
+from services.wording.templates import Rendered
 from tests.contract.virtual_time import in_virtual_time
 from tests.simulation.aims import Aims
 from tests.simulation.loop import Process, VirtualLoop

@@ -8,14 +8,20 @@ import pytest
 from schemas import ids
 from schemas.codes import Channel, Clock, DeliveryChannel, Language, Moment, Severity, TicketState
 from schemas.complaint import Contact
+from schemas.notes import Note
 from services.notifier import notification
 from services.notifier.addressee_store import MongoAddresseeStore
 from services.notifier.contact_store import SealedContactStore
 from services.notifier.gateway import Receipt
-from services.notifier.moments import Addressee, Notice, Owed, Person, Standing
+from services.notifier.moments import Addressee, Owed
+from services.notifier.note_store import SealedNoteStore
+from services.notifier.notice import Notice, Person
 from services.notifier.notification import Notification, State, Wait
 from services.notifier.notification_store import MongoNotificationStore, NotificationStore
+from services.notifier.opt_out_store import MongoOptOutStore
 from services.notifier.policy import NotificationPolicy
+from services.notifier.standing import Standing
+from services.runtime.link_store import MongoLinkStore
 from services.runtime.mongo import Database
 from services.runtime.sealing import Keyring
 from tests.unit.notifier.fakes import FakeNotificationStore
@@ -48,7 +54,7 @@ async def test_indexes_may_be_made_again(database: Database) -> None:
 def note(moment: Moment = Moment.RECEIVED) -> Notification:
     """A claimed record of a ticket of its own."""
     facts = {"number": "2611-0042175", "category": "damage", "answer_by": NOON, "nothing": None}
-    about = Notice(uuid4(), "w:1", moment, TICKET, NOON, PERSON, Severity.HIGH, facts)
+    about = Notice(uuid4(), "w:1", moment, TICKET, NOON, PERSON, Severity.HIGH, facts, note_ref=UUID(int=3))
     return notification.fresh(about, trace="00-a-b-01", owner="me", now=NOON, policy=POLICY)
 
 
@@ -175,6 +181,8 @@ async def test_an_addressee_comes_back_and_never_goes_backwards(database: Databa
         category="delay.delivery",
         severity=Severity.HIGH,
         major=True,
+        amount="120.50 CNY",
+        latest={Moment.ANSWERED: UUID(int=4)},
         owed=[Owed(UUID(int=2), 3, NOON, PERSON)],
         due={Clock.FIRST_ANSWER: NOON},
         promised_by=1,
@@ -185,7 +193,7 @@ async def test_an_addressee_comes_back_and_never_goes_backwards(database: Databa
     assert await store.load([TICKET, uuid4()]) == {TICKET: who}
     await store.save([Addressee(TICKET, "w:1", sequence=2, facts_seen=1), Addressee(UUID(int=5), "w:2", sequence=1)])
     assert await store.load([TICKET]) == {TICKET: who}
-    known = Standing(TicketState.ANSWERED, frozenset({UUID(int=9)}))
+    known = Standing(TicketState.ANSWERED, frozenset({UUID(int=9)}), {Moment.ANSWERED: UUID(int=4)})
     assert await store.standing([TICKET, uuid4()]) == {TICKET: known}
 
 
@@ -219,3 +227,53 @@ async def test_contacts_are_opened_and_what_cannot_be_is_missing(database: Datab
     )
     opened = await store.load([ids.contact_ref(c) for c in (*complaints, uuid4())])
     assert opened == {ids.contact_ref(complaints[0]): contact}
+
+
+async def test_words_for_the_complainant_are_opened_and_what_cannot_be_is_missing(
+    database: Database, tmp_path: object
+) -> None:
+    """Sealed for their note alone; one of another ticket is not read out to this one's complainant."""
+    keyring = Keyring.create(tmp_path / "keyring.json")  # type: ignore[operator]
+    mine, foreign, moved, broken, missing = (uuid4() for _ in range(5))
+    sealed = keyring.seal(Note(text="inside", for_customer="我们核实了").seal_bytes(), about=mine).model_dump()
+    nonsense = keyring.seal(b"{", about=broken).model_dump()
+    await database["notes"].insert_many(
+        [
+            {"_id": str(mine), "ticket_id": str(TICKET), "sealed": sealed, "written_at": NOON},
+            {"_id": str(foreign), "ticket_id": str(uuid4()), "sealed": sealed, "written_at": NOON},
+            {"_id": str(moved), "ticket_id": str(TICKET), "sealed": sealed, "written_at": NOON},
+            {"_id": str(broken), "ticket_id": str(TICKET), "sealed": nonsense, "written_at": NOON},
+        ]
+    )
+    store = SealedNoteStore(database, keyring)
+    wanted = [(note, TICKET) for note in (mine, foreign, moved, broken, missing)]
+    assert await store.words(wanted) == {mine: "我们核实了"}
+    assert await store.words([]) == {}
+
+
+async def test_an_opt_out_holds_for_whoever_has_the_same_contact(database: Database) -> None:
+    """One digest in common is enough, and saying it again changes nothing."""
+    refs = {name: uuid4() for name in ("first", "later", "other", "unknown")}
+    await database["contacts"].insert_many(
+        [
+            {"_id": str(refs["first"]), "index": ["phone-digest", "email-digest"]},
+            {"_id": str(refs["later"]), "index": ["other-digest", "email-digest"]},
+            {"_id": str(refs["other"]), "index": ["other-digest"]},
+        ]
+    )
+    store = MongoOptOutStore(database)
+    assert await store.opted_out(refs.values()) == set()
+    await store.opt_out([refs["first"], refs["unknown"]], NOON)
+    await store.opt_out([refs["first"]], NOON + timedelta(days=1))
+    assert await store.opted_out(refs.values()) == {refs["first"], refs["later"]}
+    await store.opt_out([refs["unknown"]], NOON)
+    assert await store.opted_out([refs["unknown"]]) == await store.opted_out([]) == set()
+
+
+async def test_links_are_revoked_one_generation_after_the_other(database: Database) -> None:
+    """Of one ticket; those of others go on."""
+    store = MongoLinkStore(database)
+    assert await store.generations([TICKET]) == await store.generations([]) == {}
+    await store.revoke(TICKET, NOON)
+    await store.revoke(TICKET, NOON)
+    assert await store.generations([TICKET, uuid4()]) == {TICKET: 2}

@@ -159,6 +159,8 @@ calendars:
 clocks:
   resolution: {start: {at: opened}, stop: [resolved], pause: [customer_awaited], resume: waiting_over, calendar: owner,
                restart: [reopened], rules: [{name: usual, target: 3 working days}]}
+  liability_response: {start: {at: liability_shared}, per: unit, stop: [unit_responded], cancel: closed, calendar: unit,
+                       rules: [{name: usual, target: 4h}]}
 """
 
 

@@ -1,9 +1,11 @@
 """Messages to people under random faults: workers that die at any write, providers that fail, receipts out of order."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,17 +14,21 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.codes import DeliveryChannel
+from schemas.codes import DeliveryChannel, Language, Moment
 from services.notifier.gateway import Envelope, Later, Outcome, Receipt, Refused, Taken, Unsure
 from services.notifier.notification import FINAL, State
 from services.notifier.policy import NotificationPolicy
-from services.notifier.templates import Templates
+from services.runtime import private_link
+from services.runtime.private_link import PrivateLink
+from services.wording.templates import Saying, Templates, as_line
 from tests.unit.notifier.fakes import FakeGateway, FakeNotificationStore, FakePublisher
-from tests.unit.notifier.test_dispatching import World, notice
+from tests.unit.notifier.test_dispatching import LINKS, World, notice
+from tests.unit.notifier.tickets import COMPLAINT, NOON
 
 POLICY = NotificationPolicy.model_validate(yaml.safe_load(Path("deploy/policies/notifications.yaml").read_text()))
 TEMPLATES = Templates.load(POLICY)
-NOTICES = [notice(number=n) for n in range(1, 5)]
+MOMENTS = (Moment.RECEIVED, Moment.APPEAL_DECIDED, Moment.SURVEY, Moment.APOLOGY)
+NOTICES = [notice(moment, number=n) for n, moment in enumerate(MOMENTS, start=1)]
 
 
 class Death(Exception):  # noqa: N818 - told of the worker
@@ -118,7 +124,7 @@ class Life:
 
     def __init__(self, moods: Sequence[Outcome | None]) -> None:
         self.mortality = Mortality()
-        self.world = World(POLICY, TEMPLATES)
+        self.world = World(POLICY, TEMPLATES, portal="https://care.example")
         self.world.store = MortalStore(self.mortality)
         self.world.publisher = MortalPublisher(self.mortality)
         self.world.sms = MoodyGateway(DeliveryChannel.SMS, moods)
@@ -179,6 +185,10 @@ async def _live(moods: Sequence[Outcome | None], steps: Sequence[tuple[Any, ...]
             await life.take(("time", 301))
     for gateway in (world.sms, world.email):
         assert set(Counter(e.notification_id for e in gateway.sent).values()) <= {1}
+        for envelope in gateway.sent:
+            about = next(n for n in NOTICES if n.id == envelope.notification_id)
+            token = LINKS.make(about.ticket_id, about.person.complaint_id, about.at)
+            assert private_link.url(world.portal, token) in envelope.rendered.text
     for about in NOTICES:
         note = world.note(about)
         assert note.state in FINAL
@@ -190,3 +200,43 @@ async def _live(moods: Sequence[Outcome | None], steps: Sequence[tuple[Any, ...]
         kinds = [type(e).__name__ for e in told.values() if e.notification_id == about.id]
         assert kinds[0] == "NotificationRequested"
         assert kinds.count("NotificationDelivered") >= 1
+
+
+@given(st.text(st.characters(exclude_categories=[]), max_size=300), st.sampled_from(Language))
+def test_whatever_somebody_writes_is_text(words: str, language: Language) -> None:
+    """One line in an SMS, nothing that cannot be seen, and no mark of its own in a letter."""
+    said = Saying(
+        Moment.APOLOGY, language, "Asia/Shanghai", {"number": "2611-0042175", "spoken_by": "agent"}, words=words
+    )
+    sms = TEMPLATES.render(said, DeliveryChannel.SMS).text
+    assert sms.isprintable()
+    assert as_line(words, length_max=60) in sms or language is Language.EN
+    letter = TEMPLATES.render(said, DeliveryChannel.EMAIL)
+    without = TEMPLATES.render(replace(said, words="x"), DeliveryChannel.EMAIL)
+    tags = [
+        len(re.findall(rf"<{tag}[ >]", html)) for tag in ("b", "a", "script") for html in (letter.html, without.html)
+    ]
+    assert tags[::2] == tags[1::2]
+
+
+@given(
+    st.uuids(),
+    st.uuids(),
+    st.integers(0, private_link.GENERATIONS_MAX),
+    st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - naive bounds
+)
+def test_every_link_comes_back_as_it_was_made(ticket: UUID, complaint: UUID, generation: int, at: datetime) -> None:
+    """To the second, and as long as every other."""
+    token = LINKS.make(ticket, complaint, at, generation=generation)
+    assert len(token) == private_link.TOKEN_CHARS
+    link = LINKS.read(token, at)
+    assert isinstance(link, PrivateLink)
+    assert (link.ticket, link.generation, link.made_at) == (ticket, generation, at.replace(microsecond=0))
+    assert link.is_of(complaint)
+
+
+@given(st.text(max_size=60) | st.text("abcxyzABC019-_.", min_size=50, max_size=56))
+def test_no_made_up_link_opens_anything(token: str) -> None:
+    """But for the one that was made."""
+    made = LINKS.make(NOTICES[0].ticket_id, COMPLAINT, NOON)
+    assert token == made or not isinstance(LINKS.read(token, NOON), PrivateLink)

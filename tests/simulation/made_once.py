@@ -11,7 +11,6 @@ from unittest import mock
 
 from services.notifier.app import load_policy
 from services.notifier.policy import NotificationPolicy
-from services.notifier.templates import Templates
 from services.router.directory import Organisation, organisation
 from services.router.directory_store import packaged
 from services.runtime.sealing import Keyring
@@ -19,13 +18,14 @@ from services.runtime.settings import RuntimeSettings
 from services.runtime.written import read_yaml_file
 from services.sla_monitor.policy import PACKAGED, SlaPolicy, parse_policy
 from services.sla_monitor.rulebook import Policies
+from services.wording.templates import Templates
 from tests.simulation.retries import Retries
 from tests.simulation.scenario import Rules
 
 _RULED: Final[Mapping[Rules, tuple[tuple[str, ...], list[float], list[float]]]] = {
     Rules.ANSWERS: (("first_answer", "resolution"), [0.5, 0.8], [1.0]),
-    Rules.REVIEWS: (("first_answer", "resolution", "first_review"), [0.6], [1.0, 1.5]),
-    Rules.UNITS: (("first_answer", "unit_response"), [0.7], [1.0]),
+    Rules.REVIEWS: (("first_answer", "resolution", "first_review", "approval"), [0.6], [1.0, 1.5]),
+    Rules.UNITS: (("first_answer", "unit_response", "liability_response"), [0.7], [1.0]),
     Rules.STATUTORY: (("first_answer", "statutory_user"), [0.8], [1.0]),
     Rules.OWNERS: (("resolution", "unit_response"), [0.8], [1.0]),
     Rules.LATE: (("resolution", "statutory_user"), [0.8], [1.0, 4.0]),

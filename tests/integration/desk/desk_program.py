@@ -11,4 +11,4 @@ async def supervisor() -> Person:
 
 
 if __name__ == "__main__":
-    main(who=supervisor)
+    main(allows=lambda _action: supervisor)

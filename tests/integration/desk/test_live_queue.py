@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,8 @@ async def producer(stack: Stack) -> AsyncIterator[Producer]:
 
 
 @pytest.fixture
-async def client(stack: Stack, producer: Producer, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """To a desk that is ready."""
+def desk(stack: Stack, producer: Producer, tmp_path: Path) -> Iterator[str]:
+    """The address of a desk that was started."""
     (port,) = free_ports(1)
     Keyring.create(tmp_path / "keyring.json")
     environment = {
@@ -69,11 +69,17 @@ async def client(stack: Stack, producer: Producer, tmp_path: Path) -> AsyncItera
     }
     program = str(Path(__file__).with_name("desk_program.py"))
     process = subprocess.Popen([sys.executable, program], env=environment | {"PYTHONPATH": str(Path.cwd())})
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as made:
-        await until(lambda: ready(made))
-        yield made
+    yield f"http://127.0.0.1:{port}"
     process.terminate()
     assert process.wait(20) == 0
+
+
+@pytest.fixture
+async def client(desk: str) -> AsyncIterator[httpx.AsyncClient]:
+    """To the desk, when it is ready."""
+    async with httpx.AsyncClient(base_url=desk, trust_env=False, timeout=30) as made:
+        await until(lambda: ready(made))
+        yield made
 
 
 async def ready(client: httpx.AsyncClient) -> bool:
@@ -87,9 +93,10 @@ async def ready(client: httpx.AsyncClient) -> bool:
 async def until(holds: Callable[[], Any]) -> Any:
     """What it gives once that is something."""
     async with asyncio.timeout(PATIENCE_S):
-        while not (found := await holds()):
+        while True:
+            if found := await holds():
+                return found
             await asyncio.sleep(0.1)
-    return found
 
 
 async def publish(producer: Producer, messages: Sequence[Message]) -> None:

@@ -14,6 +14,9 @@ The rules, as domain and policy state them:
 - A stop takes everything back that lies at or after it. A breach before it makes it late; else it is met, or, if the
   complaint was withdrawn or another cycle takes its place, the cycle never was.
 - Whichever stop is first counts, an event or a delivery.
+- A clock that runs for each unit has a cycle for each that is named and has not responded. What tells of units moves
+  only theirs; who is not named any more does not owe a response, and the cycle never was. Responsible is the unit.
+- An approval is over when all have approved, when one has refused, when the ticket is answered, and with its state.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +28,7 @@ from tests.simulation.oracle.policy import Case, Clock, Policy
 from tests.simulation.oracle.reading import us
 
 WAITING = {"waiting_customer", "waiting_third_party"}
+SETTLED = {"resolved", "closed", "withdrawn"}
 STEPS = {"warned", "breached", "escalated"}
 CANCELLED = "cancelled"
 """Of a cycle that never was: no fact says so but the one that takes its start back."""
@@ -62,6 +66,8 @@ class Cycle:
     rule: str
     calendar_name: str
     calendar: Calendar
+    unit: str | None = None
+    """Whose response it waits for, of a clock that runs for each unit."""
     started: Wanted | None = None
     left: list[tuple[str, float]] = field(default_factory=list)
     """Steps that have not passed."""
@@ -98,7 +104,8 @@ class ClockModel:
         self.times: dict[str, int] = {}
         self.cycles: list[Cycle] = []
         self.needs_review: bool | None = None
-        self.is_waiting = False
+        self.state = ""
+        self.responded: set[str] = set()
 
     def live(
         self, events: Iterable[tuple[str, Mapping[str, Any]]], deliveries: Iterable[tuple[int, str]], until: int
@@ -138,18 +145,23 @@ class ClockModel:
 
     def _happen(self, verb: str, event: Mapping[str, Any], since: int) -> None:
         at, sequence = us(event["occurred_at"]), event["sequence"]
-        names = self._names(verb, event)
+        names, units = self._names(verb, event), _units(verb, event)
         starting = [clock for clock in self.policy.clocks.values() if names & (clock.starts | clock.restarts)]
         before = self.case
         for cycle in self.cycles:
-            self._maybe_stop(cycle, names, starting, at, sequence)
+            if not cycle.unit or not units or cycle.unit in units:
+                self._maybe_stop(cycle, names, starting, at, sequence)
+            elif names & cycle.clock.starts and cycle.ended is None:
+                cycle.by_event = True
+                self._stop(cycle, CANCELLED, at, sequence, self.case)
         self._learn(verb, event, at)
         self.cases.append((since, sequence, self.case))
         for cycle in self.cycles:
             if cycle.ended is None:
                 self._adjust(cycle, names, since=since, sequence=sequence, is_other=self.case != before)
         for clock in starting:
-            self._start(clock, names, at=at, sequence=sequence)
+            for unit in units if clock.is_per_unit else (None,):
+                self._start(clock, names, unit, at=at, sequence=sequence)
 
     def _names(self, verb: str, event: Mapping[str, Any]) -> set[str]:
         """What the event is called in policies."""
@@ -163,12 +175,15 @@ class ClockModel:
             needs_review = event["classification"]["needs_review"]
         if verb in {"assigned", "classified"} and department is not None and needs_review is False:
             names.add("machine_review_done")
-        if self.is_waiting and event["state"] not in WAITING:
+        if self.state in WAITING and event["state"] not in WAITING:
             names.add("waiting_over")
+        is_decided = verb in {"approval_refused", "answered"} or (verb == "approved" and not event["remaining"])
+        if is_decided or (verb != "approved" and self.state not in {"", event["state"]}):
+            names.add("approval_over")
         return names
 
     def _learn(self, verb: str, event: Mapping[str, Any], at: int) -> None:
-        self.is_waiting = event["state"] in WAITING
+        self.state = event["state"]
         self.times[verb] = at
         case = self.case
         if verb == "opened":
@@ -183,30 +198,48 @@ class ClockModel:
             case = case.but(category=category, severity=said_of["severity"], risk=risk, major=event["major"])
         elif verb == "severity_changed":
             case = case.but(severity=event["severity"])
-        elif verb == "followed_up":
+        elif verb in {"followed_up", "repeat_linked"}:
             case = case.but(risk=case.risk | set(event["flags"]))
         elif verb == "review_completed":
             self.needs_review = False
-        elif verb == "reopened":
-            self.times |= {"received": us(event["received_at"]), "opened": at}
-            self.times.pop("assigned", None)
-            self.needs_review = True
-            case = case.but(person=None)
         elif verb == "assigned":
             given = {n: event.get(n) for n in ("department", "unit", "person")}
             case = case.but(**given, calendar=event["unit_calendar"])
         self.case = case
+        self._learn_who(verb, event, at)
+
+    def _learn_who(self, verb: str, event: Mapping[str, Any], at: int) -> None:
+        """Who has to do something from now on, and who has not any more."""
+        if verb in {"reopened", "returned"}:
+            # Whoever gets it now is given it, also who had it before.
+            self.times.pop("assigned", None)
+            self.needs_review = True
+        if verb == "reopened":
+            self.times |= {"received": us(event["received_at"]), "opened": at}
+            self.responded.clear()
+        if verb in {"reopened", "returned"} or (verb == "appealed" and event["before"] in SETTLED):
+            self.case = self.case.but(person=None)
+        elif verb == "liability_shared":
+            self.responded &= {share["unit"] for share in event["shares"]}
+            liable = tuple((s["unit"], s.get("department"), s["unit_calendar"]) for s in event["shares"])
+            self.case = self.case.but(liable=liable)
+        elif verb == "unit_responded":
+            self.responded.add(event["unit"])
 
     # Cycles
 
-    def _start(self, clock: Clock, names: set[str], *, at: int, sequence: int) -> None:
+    def _start(self, clock: Clock, names: set[str], unit: str | None, *, at: int, sequence: int) -> None:
         earlier = [cycle for cycle in self.cycles if cycle.clock is clock]
         rule = clock.rule(self.case)
-        may_restart = bool(names & clock.restarts) and all(cycle.ended for cycle in earlier)
-        if rule is None or (earlier and not clock.repeats and not may_restart):
+        if clock.is_per_unit:
+            may_start = unit not in self.responded and all(c.ended for c in earlier if c.unit == unit)
+        else:
+            may_restart = bool(names & clock.restarts) and all(cycle.ended for cycle in earlier)
+            may_start = not earlier or clock.repeats or may_restart
+        if rule is None or not may_start:
             return
-        start = self.times.get(clock.counted_from, at) if clock.counted_from else at
-        name = self.policy.calendar_name(clock, self.case)
+        start = max((self.times[name] for name in clock.counted_from if name in self.times), default=at)
+        name = self._calendar_name(clock, unit)
         calendar = self.policy.calendar(name)
         cycle = Cycle(
             clock=clock,
@@ -216,10 +249,20 @@ class ClockModel:
             rule=rule["name"],
             calendar_name=name,
             calendar=calendar,
+            unit=unit,
             left=list(clock.steps),
         )
         cycle.started = self._fact(cycle, "started", start, sequence)
         self.cycles.append(cycle)
+
+    def _calendar_name(self, clock: Clock, unit: str | None) -> str:
+        """By which calendar a cycle counts now."""
+        return self.policy.calendar_name(clock, self._said_of(unit, self.case)[2] if unit else self.case.calendar)
+
+    def _said_of(self, unit: str, case: Case) -> tuple[str, str | None, str]:
+        """What a case says of a unit that shares liability; one that does not know it yet, what was said first."""
+        cases = [case, *(of_event for _, _, of_event in self.cases), self.case]
+        return next(said for known in cases for said in known.liable if said[0] == unit)
 
     def _adjust(self, cycle: Cycle, names: set[str], *, since: int, sequence: int, is_other: bool) -> None:
         if is_other:
@@ -237,7 +280,7 @@ class ClockModel:
 
     def _retarget(self, cycle: Cycle, since: int, sequence: int) -> None:
         rule = cycle.clock.rule(self.case)
-        name = self.policy.calendar_name(cycle.clock, self.case)
+        name = self._calendar_name(cycle.clock, cycle.unit)
         if rule is None or (rule["name"], name) == (cycle.rule, cycle.calendar_name):
             return
         calendar = self.policy.calendar(name)
@@ -254,6 +297,7 @@ class ClockModel:
     def _maybe_stop(self, cycle: Cycle, names: set[str], starting: Sequence[Clock], at: int, sequence: int) -> None:
         """End it if the event does: also one that a delivery has ended later than that."""
         is_stop, is_cancel = bool(names & cycle.clock.stops), bool(names & self.policy.cancels)
+        is_cancel = is_cancel or bool(names & cycle.clock.cancels)
         is_replaced = cycle.clock in starting and cycle.clock.repeats
         if cycle.by_event or not (is_stop or is_cancel or is_replaced):
             return
@@ -325,8 +369,20 @@ class ClockModel:
                     assert fact.share is not None
                     fact.level = self.policy.level(fact.case, fact.share)
         assert cycle.started is not None
+        if cycle.unit:
+            for fact in (f for f in (*cycle.told, cycle.ended) if f is not None and f.case is not None):
+                assert fact.case is not None
+                department = self._said_of(cycle.unit, fact.case)[1]
+                fact.case = fact.case.but(department=department, unit=cycle.unit, person=None)
         if cycle.ended is None:
             return [cycle.started, *cycle.told]
         return (
             [*cycle.told, cycle.ended] if cycle.ended.verb == CANCELLED else [cycle.started, *cycle.told, cycle.ended]
         )
+
+
+def _units(verb: str, event: Mapping[str, Any]) -> tuple[str, ...]:
+    """The units that an event tells of; none: it is about the whole ticket."""
+    if verb == "liability_shared":
+        return tuple(share["unit"] for share in event["shares"])
+    return (event["unit"],) if verb == "unit_responded" else ()

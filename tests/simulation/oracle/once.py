@@ -21,18 +21,29 @@ from tests.simulation.oracle.violation import Violation
 OWED = {
     "opened": "received",
     "followed_up": "follow_up_received",
+    "repeat_linked": "follow_up_received",
     "customer_awaited": "asked_for_more",
     "answered": "answered",
     "resolved": "resolved",
+    "appealed": "appeal_received",
+    "appeal_decided": "appeal_decided",
+    "survey_requested": "survey",
+    "apologised": "apology",
 }
 """Of which events the complainant is told, and as which moment."""
+ONLY_OF = {"appealed": {"complainant", "agent"}}
+"""Events that are told only if somebody of these kinds acted."""
 APOLOGISED = {"first_answer", "resolution", "statutory_user"}
 """Clocks whose breach is apologised for."""
 OUTCOMES = {"sent", "delivered", "failed", "suppressed"}
 MAY_BE_SUPPRESSED = {
     "no_way_to_reach": set(OWED.values()) | {"in_progress", "breached_apology"},
-    "frequency_cap": {"follow_up_received", "in_progress", "breached_apology"},
-    "overtaken": {"asked_for_more", "in_progress", "breached_apology", "answered"},
+    "frequency_cap": {"follow_up_received", "in_progress", "breached_apology", "survey", "apology"},
+    "overtaken": {
+        *("asked_for_more", "in_progress", "breached_apology", "answered", "resolved"),
+        *("appeal_received", "appeal_decided", "survey"),
+    },
+    "opted_out": {"survey"},
     "withdrawn": {"in_progress", "breached_apology"},
     "stale": set(OWED.values()) | {"in_progress", "breached_apology"},
 }
@@ -161,7 +172,7 @@ def _owed(reading: Reading) -> Iterator[Violation]:
         asked[(first["ticket_id"], *_occasion(reading, first))] += 1
         if first["occasion"] not in occasions and first["occasion"] not in reading.firsts[SLA_EVENT]:
             yield Violation(2, note, f"is about {first['moment']} by {first['occasion']}, which nothing tells of")
-    for ticket, event in ((t, e) for t, events in reading.events.items() for e in events if e.verb in OWED):
+    for ticket, event in ((t, e) for t, events in reading.events.items() for e in events if _is_owed(e)):
         moment = OWED[event.verb]
         times = asked[(ticket, moment) if moment == "received" else (ticket, moment, event.id)]
         if times != 1:
@@ -176,6 +187,11 @@ def _owed(reading: Reading) -> Iterator[Violation]:
                     yield Violation(2, ticket, f"{asked[(ticket, *about)]} apologies for {about[1:]}")
 
 
+def _is_owed(event: Recorded) -> bool:
+    kinds = ONLY_OF.get(event.verb)
+    return event.verb in OWED and (kinds is None or event.payload["actor"]["kind"] in kinds)
+
+
 def _outcomes(reading: Reading) -> Iterator[Violation]:
     """Each message was sent, or it is said why not; and what was sent is in the customer's hands."""
     has = {(m.notification_id, m.channel) for m in reading.history.arrived}
@@ -184,7 +200,7 @@ def _outcomes(reading: Reading) -> Iterator[Violation]:
         e.payload["contact_ref"]: any((e.payload["masked"] or {}).get(way) for way in ("phone", "email"))
         for events in reading.events.values()
         for e in events
-        if e.verb in {"opened", "followed_up"}
+        if e.verb in {"opened", "followed_up", "repeat_linked"}
     }
     for note, told in reading.notified.items():
         first = told[0].payload

@@ -35,6 +35,8 @@ class Case:
     person: str | None = None
     calendar: str | None = None
     """The one that the unit works by."""
+    liable: tuple[tuple[str, str | None, str], ...] = ()
+    """Units that share liability, each with its department and calendar."""
 
     def but(self, **changes: Any) -> "Case":
         """The same with changes."""
@@ -47,7 +49,9 @@ class Clock:
     def __init__(self, name: str, written: Mapping[str, Any], policy: Mapping[str, Any]) -> None:
         self.name = name
         self.starts = names(written["start"]["at"])
-        self.counted_from: str | None = written["start"].get("counted_from")
+        self.counted_from = names(written["start"].get("counted_from"))
+        self.is_per_unit = written.get("per") == "unit"
+        self.cancels = names(written.get("cancel"))
         self.restarts = names(written.get("restart"))
         self.stops = names(written["stop"])
         self.pauses, self.resumes = names(written.get("pause")), names(written.get("resume"))
@@ -81,12 +85,11 @@ class Policy:
             self._calendars[name] = Calendar(self._written[name])
         return self._calendars[name]
 
-    def calendar_name(self, clock: Clock, case: Case) -> str:
-        """By which calendar a clock counts for a case: the owner's where it is known and listed."""
+    def calendar_name(self, clock: Clock, own: str | None) -> str:
+        """By which calendar a clock counts: the owner's or unit's own where it is known and listed."""
         if clock.calendar not in {"owner", "unit"}:
             return clock.calendar
-        own = case.calendar
-        return own if own in self._written else str(self.written["default_calendar"])
+        return own if own is not None and own in self._written else str(self.written["default_calendar"])
 
     def target(self, written: str, calendar: Calendar, start: int) -> int:
         """Microseconds of working time."""

@@ -43,7 +43,7 @@ def test_tells_each_process_its_port(tmp_path: Path) -> None:
     """Every process has a port of its own, and the address says it."""
     ports = kept_ports(tmp_path, program_names({"router": 2}))
     made = programs(workers={"router": 2}, ports=ports)
-    assert len({program.port for program in made}) == 5
+    assert len({program.port for program in made}) == 6
     second = next(program for program in made if program.name == "router-2")
     assert second.environment == {"AMENDS_HTTP_PORT": str(second.port), "AMENDS_WORKER": "2"}
     assert second.command[-1] == "services.router"

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from schemas.codes import StaffRole
 from services.desk.app import desk
 from services.desk.person import Person
-from services.desk.problems import Refused
+from services.desk.refusal import Refusal
 from services.desk.row_store import RowStore
 from services.desk.settings import DeskSettings
 from services.runtime.mongo import Database
@@ -27,7 +27,7 @@ from tests.unit.desk.stories import RECEIVED, Story, stories
 PEOPLE = {
     "agent": Person(id="p1", name="A", role=StaffRole.AGENT),
     "boss": Person(id="p2", name="B", role=StaffRole.SUPERVISOR),
-    "outlet": Person(id="p3", name="C", role=StaffRole.OUTLET_STAFF, units=frozenset({"NET-1"})),
+    "outlet": Person(id="p3", name="C", role=StaffRole.OUTLET_STAFF, units=("NET-1",)),
 }
 
 
@@ -35,7 +35,7 @@ async def who(request: Request) -> Person:
     """Whoever the test says."""
     if person := PEOPLE.get(request.headers.get("x-who", "")):
         return person
-    raise Refused("not-signed-in")
+    raise Refusal("not-signed-in")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def client(database: Database, tmp_path: Path) -> AsyncIterator[httpx.Asyn
         keyring=Keyring.create(tmp_path / "keyring.json"),
         readiness=Readiness(),
         registry=CollectorRegistry(),
-        who=who,
+        allows=lambda _action: who,
     )
     told = [Story(), *stories(["1", "2", "3"]), *stories(["4"], assigned={"unit": "NET-1"})]
     await RowStore(database).save([(story.row(), 0) for story in told], at=RECEIVED)

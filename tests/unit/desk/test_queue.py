@@ -1,15 +1,17 @@
+from hashlib import sha256
+
 import pytest
 from pydantic import ValidationError
 
 from services.desk.cursor import WrongCursor, cursor, position
-from services.desk.customer import customer_keys
+from services.desk.customer_request import customer_keys
 from services.desk.queue import EVERYTHING, Filters, PageAsked, Scope, reading
 from services.desk.searching import search
 from tests.unit.desk.stories import RECEIVED
 
 
 def sign(kind: str, text: str) -> str:
-    return f"{abs(hash((kind, text))):064x}"
+    return sha256(f"{kind}/{text}".encode()).hexdigest()
 
 
 def test_all_mistakes_are_told_at_once() -> None:

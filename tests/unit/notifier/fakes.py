@@ -6,12 +6,12 @@ from copy import deepcopy
 from datetime import datetime
 from uuid import UUID
 
-from schemas.codes import DeliveryChannel, TicketState
+from schemas.codes import DeliveryChannel, Moment, TicketState
 from schemas.complaint import Contact
 from schemas.notifications import NotificationEvent
 from services.notifier.gateway import Envelope, LookupFailed, NotTaken, Outcome, Receipt, Taken, Unanswerable
-from services.notifier.moments import Standing
 from services.notifier.notification import Notification
+from services.notifier.standing import Standing
 from services.runtime.deadlines import Deadline
 from services.runtime.producing import Outgoing
 
@@ -89,9 +89,43 @@ class FakeTickets:
     def __init__(self) -> None:
         self.state: TicketState | None = None
         self.withdrawn: set[UUID] = set()
+        self.latest: dict[Moment, UUID] = {}
 
     async def standing(self, tickets: Iterable[UUID]) -> dict[UUID, Standing]:
-        return dict.fromkeys(tickets, Standing(self.state, frozenset(self.withdrawn)))
+        return dict.fromkeys(tickets, Standing(self.state, frozenset(self.withdrawn), self.latest))
+
+
+class FakeNotes:
+    """Words by note."""
+
+    def __init__(self) -> None:
+        self.words_by_note: dict[UUID, str] = {}
+
+    async def words(self, wanted: Iterable[tuple[UUID, UUID]]) -> dict[UUID, str]:
+        return {note: self.words_by_note[note] for note, _ in wanted if note in self.words_by_note}
+
+
+class FakeOptOuts:
+    """Contacts of people who do not want to be asked."""
+
+    def __init__(self) -> None:
+        self.refs: set[UUID] = set()
+
+    async def opt_out(self, refs: Iterable[UUID], at: datetime) -> None:
+        self.refs |= set(refs)
+
+    async def opted_out(self, refs: Iterable[UUID]) -> set[UUID]:
+        return self.refs & set(refs)
+
+
+class FakeLinks:
+    """Generations by ticket."""
+
+    def __init__(self) -> None:
+        self.generation: dict[UUID, int] = {}
+
+    async def generations(self, tickets: Iterable[UUID]) -> dict[UUID, int]:
+        return {ticket: self.generation[ticket] for ticket in tickets if ticket in self.generation}
 
 
 class FakeGateway:

@@ -14,27 +14,35 @@ from schemas.codes import Channel, DeliveryChannel, Language, Moment, Severity, 
 from schemas.complaint import Contact
 from services.notifier.dispatching import Dispatcher
 from services.notifier.gateway import Later, Receipt, Refused, Taken, Unsure
-from services.notifier.means import Means
-from services.notifier.moments import Notice, Person
+from services.notifier.means import Means, Portal
+from services.notifier.notice import Notice, Person
 from services.notifier.notification import Notification, State
 from services.notifier.policy import NotificationPolicy
 from services.notifier.receiving import Receiving
-from services.notifier.templates import Templates
 from services.runtime.metrics import NotifierMetrics
+from services.runtime.private_link import PrivateLink, PrivateLinks
+from services.wording.templates import Templates
 from tests.unit.notifier.fakes import (
     FakeAlarm,
     FakeContacts,
     FakeGateway,
+    FakeLinks,
+    FakeNotes,
     FakeNotificationStore,
+    FakeOptOuts,
     FakePublisher,
     FakeTickets,
 )
 from tests.unit.notifier.tickets import COMPLAINT, MASKED, NOON, TICKET
 
 SMS, EMAIL = DeliveryChannel.SMS, DeliveryChannel.EMAIL
+LINKS = PrivateLinks(bytes(32))
 FACTS: dict[Moment, dict[str, Any]] = {
     Moment.RECEIVED: {"category": "damage", "answer_by": NOON},
-    Moment.ANSWERED: {"remedy": "", "resolve_by": None},
+    Moment.ANSWERED: {"remedy": "", "amount": "", "resolve_by": None},
+    Moment.APPEAL_DECIDED: {"changed": True, "remedy": "refund", "amount": "12.50 CNY"},
+    Moment.SURVEY: {"attempt": 1},
+    Moment.APOLOGY: {"spoken_by": "supervisor"},
     Moment.ASKED_FOR_MORE: {"what": "photos"},
     Moment.BREACHED_APOLOGY: {"about": "answer", "due_at": NOON, "tier": "agent"},
     Moment.IN_PROGRESS: {"about": "answer", "due_at": NOON, "after_wait": False},
@@ -70,6 +78,10 @@ class World:
         default_factory=lambda: FakeContacts(Contact(phone="+8613800138000", email="li@example.com"))
     )
     tickets: FakeTickets = field(default_factory=FakeTickets)
+    notes: FakeNotes = field(default_factory=FakeNotes)
+    opt_outs: FakeOptOuts = field(default_factory=FakeOptOuts)
+    links: FakeLinks = field(default_factory=FakeLinks)
+    portal: str = ""
     sms: FakeGateway = field(default_factory=lambda: FakeGateway(SMS))
     email: FakeGateway = field(default_factory=lambda: FakeGateway(EMAIL))
     publisher: FakePublisher = field(default_factory=FakePublisher)
@@ -84,6 +96,9 @@ class World:
             store=self.store,
             contacts=self.contacts,
             tickets=self.tickets,
+            notes=self.notes,
+            opt_outs=self.opt_outs,
+            portal=Portal(self.portal, LINKS, self.links) if self.portal else None,
             gateways={SMS: self.sms, EMAIL: self.email},
             templates=self.templates,
             policy=self.policy,
@@ -533,3 +548,70 @@ async def test_messages_of_one_ticket_go_in_order(world: World) -> None:
     moments = [Moment.RECEIVED, Moment.ASKED_FOR_MORE, Moment.ANSWERED]
     await world.worker().take_in([(notice(m), None) for m in moments])
     assert [e.notification_id for e in world.sms.sent] == [notice(m).id for m in moments]
+
+
+@pytest.mark.parametrize("severity", [Severity.NORMAL, Severity.CRITICAL])
+@pytest.mark.parametrize("moment", [Moment.SURVEY, Moment.APOLOGY])
+async def test_nobody_is_woken_for_a_survey_or_an_apology(world: World, moment: Moment, severity: Severity) -> None:
+    """However grave the case."""
+    world.now = NOON + timedelta(hours=11)
+    about = replace(notice(moment, severity=severity), at=world.now)
+    await world.worker().take_in([(about, None)])
+    assert world.sms.sent == []
+    assert world.note(about).state is State.WAITING
+
+
+@pytest.mark.parametrize(
+    ("latest", "sent"), [({Moment.SURVEY: TICKET}, 1), ({}, 0), ({Moment.SURVEY: replace_id(1)}, 0)]
+)
+async def test_a_survey_that_waited_goes_only_while_it_is_to_be_answered(
+    world: World, latest: dict[Moment, UUID], sent: int
+) -> None:
+    """Not when it was answered, stopped or asked again, or the ticket was opened again meanwhile."""
+    world.now = NOON + timedelta(hours=11)
+    worker = world.worker()
+    await worker.take_in([(notice(Moment.SURVEY), None)])
+    world.tickets.state, world.tickets.latest = TicketState.RESOLVED, latest
+    await world.pass_time(worker, 10 * 3600)
+    assert len(world.sms.sent) == sent
+    assert world.note(notice(Moment.SURVEY)).why == ("" if sent else "overtaken")
+
+
+async def test_who_does_not_want_to_be_asked_is_not(world: World) -> None:
+    """Nor does what is not sent count for the cap; what is owed is sent to them as to all."""
+    world.opt_outs.refs = {COMPLAINT}
+    survey, decision = notice(Moment.SURVEY), notice(Moment.APPEAL_DECIDED)
+    await world.worker().take_in([(survey, None), (decision, None)])
+    assert [e.notification_id for e in world.sms.sent] == [decision.id]
+    assert (world.note(survey).state, world.note(survey).why) == (State.SUPPRESSED, "opted_out")
+    assert world.note(survey).recipient == ""
+
+
+async def test_a_message_carries_the_words_of_whoever_acted(world: World) -> None:
+    """Read when it is sent; erased meanwhile, it goes without them."""
+    with_words, erased = (
+        replace(notice(Moment.APPEAL_DECIDED, number=n), note_ref=replace_id(100 + n)) for n in (1, 2)
+    )
+    assert with_words.note_ref is not None
+    world.notes.words_by_note[with_words.note_ref] = "我们重新核对了监控录像"
+    await world.worker().take_in([(with_words, None), (erased, None)])
+    assert ["监控录像" in e.rendered.text for e in world.sms.sent] == [True, False]
+
+
+async def test_a_message_that_is_sent_again_has_the_same_link(world: World) -> None:
+    """By every channel and at every time, until the ticket's links are revoked."""
+    world.portal = "https://care.example"
+    world.sms.outcomes = [Refused("no_such_number")]
+    about = notice(Moment.ANSWERED)
+    await world.worker().take_in([(about, None)])
+    token = LINKS.make(TICKET, COMPLAINT, NOON)
+    assert f"https://care.example/t/{token}" in world.email.sent[0].rendered.text
+    link = LINKS.read(token, NOON)
+    assert isinstance(link, PrivateLink)
+    assert link.is_of(about.person.complaint_id)
+    world.links.generation[replace_id(1)] = 1
+    await world.worker().take_in([(notice(Moment.ANSWERED, number=1), None)])
+    later = world.sms.sent[0].rendered.text.rpartition("/t/")[2]
+    read = LINKS.read(later, NOON)
+    assert isinstance(read, PrivateLink)
+    assert (read.ticket, read.generation) == (replace_id(1), 1)

@@ -5,18 +5,19 @@ from copy import deepcopy
 from datetime import timedelta
 from uuid import UUID
 
+from schemas import ids
 from schemas.codes import Channel, Clock, ClockState, TicketState
-from schemas.events import TicketResolved
+from schemas.events import SURVEYS_STOPPED, TicketResolved, TicketSurveyExhausted, TicketSurveyRequested
 from schemas.message import Message
 from schemas.sla import SlaCorrected, SlaStarted
 from services.notifier.handlers import Notifier
 from services.notifier.means import SERVICE
 from services.notifier.moments import Addressee
 from services.notifier.policy import NotificationPolicy
-from services.notifier.templates import Templates
 from services.runtime.consuming import Received
 from services.runtime.dead_letters import Original
 from services.runtime.deadlines import Due
+from services.wording.templates import Templates
 from tests.unit.notifier.test_dispatching import World
 from tests.unit.notifier.tickets import (
     COMPLAINT,
@@ -55,6 +56,7 @@ class Scene(World):
     def open(self) -> Notifier:
         return Notifier(
             addressees=FakeAddressees(),
+            opt_outs=self.opt_outs,
             dispatcher=self.worker(),
             alarm=self.alarm,
             policy=self.policy,
@@ -171,4 +173,28 @@ async def test_an_apology_is_withdrawn_with_its_breach(policy: NotificationPolic
     correction = fact(SlaCorrected, Clock.FIRST_ANSWER, corrects=breach.ce_id, result=ClockState.MET)
     await notifier.handle(batch(breach, correction))
     await world.pass_by(notifier, 86_400)
+    assert len(world.texts) == 1
+
+
+async def test_who_stops_surveys_is_known_before_the_next_is_sent(policy: NotificationPolicy) -> None:
+    """Also when a survey of the same batch comes after it; told again, it is the same."""
+    world = scene(policy)
+    notifier = world.open()
+    resolved = TicketState.RESOLVED
+    stopped = event(TicketSurveyExhausted, 3, resolved, attempts=0, reason=SURVEYS_STOPPED)
+    survey = event(TicketSurveyRequested, 4, resolved, attempt=1)
+    for _ in range(2):
+        await notifier.handle(batch(opened(), classified(), stopped, survey))
+    assert world.opt_outs.refs == {ids.contact_ref(COMPLAINT)}
+    assert world.texts == []
+
+
+async def test_a_survey_that_was_asked_often_enough_is_no_opt_out(policy: NotificationPolicy) -> None:
+    """About the next matter the person is asked again."""
+    world = scene(policy)
+    resolved = TicketState.RESOLVED
+    exhausted = event(TicketSurveyExhausted, 4, resolved, attempts=1)
+    survey = event(TicketSurveyRequested, 3, resolved, attempt=1)
+    await world.open().handle(batch(opened(), classified(), survey, exhausted))
+    assert world.opt_outs.refs == set()
     assert len(world.texts) == 1

@@ -1,37 +1,50 @@
 """Which events and facts are occasions to write."""
 
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
 
 from schemas import ids
-from schemas.codes import Category, Channel, Clock, ClockState, Moment, Severity, TicketState
+from schemas.codes import (
+    ActorKind,
+    ApologyTier,
+    Category,
+    Channel,
+    Clock,
+    ClockState,
+    Moment,
+    Severity,
+    TicketState,
+)
+from schemas.complaint import Money
 from schemas.events import (
+    SURVEYS_STOPPED,
     TicketAnswered,
+    TicketApologised,
+    TicketAppealDecided,
+    TicketAppealed,
     TicketAssigned,
     TicketCustomerAwaited,
+    TicketEvent,
     TicketResolved,
     TicketReviewStarted,
+    TicketSurveyAnswered,
+    TicketSurveyExhausted,
+    TicketSurveyRequested,
 )
-from schemas.message import Message
+from schemas.message import Actor, Message
 from schemas.sla import SlaCorrected, SlaMet, SlaResumed, SlaRetargeted, SlaStarted, SlaWarned
-from services.notifier.moments import (
-    Addressee,
-    Notice,
-    Standing,
-    UnknownTicket,
-    acknowledgements,
-    confirmation,
-    fold,
-    is_withdrawn,
-    overtaken,
-)
+from services.notifier.moments import Addressee, UnknownTicket, acknowledgements, confirmation, fold, refuses_surveys
+from services.notifier.notice import Notice
 from services.notifier.policy import NotificationPolicy
-from services.notifier.templates import FIELDS
+from services.notifier.standing import Standing, is_overtaken, is_withdrawn
+from services.wording.templates import FIELDS
 from tests.unit.notifier.tickets import NOON, TICKET, breached, classified, event, fact, followed_up, opened, reopened
 
 DUE = NOON + timedelta(hours=48)
+COMPLAINANT = Actor(kind=ActorKind.COMPLAINANT)
 
 
 def told(policy: NotificationPolicy, *messages: Message, who: Addressee | None = None) -> list[Notice]:
@@ -112,9 +125,31 @@ def test_an_event_without_an_opening_is_refused(policy: NotificationPolicy) -> N
         (
             event(TicketAnswered, 3, TicketState.ANSWERED, remedy="redeliver"),
             Moment.ANSWERED,
-            {"remedy": "redeliver", "resolve_by": None},
+            {"remedy": "redeliver", "amount": "", "resolve_by": None},
         ),
-        (event(TicketResolved, 3, TicketState.RESOLVED, outcome="refund"), Moment.RESOLVED, {"outcome": "refund"}),
+        (
+            event(TicketResolved, 3, TicketState.RESOLVED, outcome="refund"),
+            Moment.RESOLVED,
+            {"outcome": "refund", "amount": ""},
+        ),
+        (
+            event(TicketAppealed, 3, TicketState.APPEALED, before=TicketState.ANSWERED, actor=COMPLAINANT),
+            Moment.APPEAL_RECEIVED,
+            {},
+        ),
+        (
+            event(
+                TicketAppealDecided, 3, TicketState.APPEAL_DECIDED, changed=True, amount=Money(amount=Decimal("9.5"))
+            ),
+            Moment.APPEAL_DECIDED,
+            {"changed": True, "remedy": "", "amount": "9.5 CNY"},
+        ),
+        (event(TicketSurveyRequested, 3, TicketState.RESOLVED, attempt=2), Moment.SURVEY, {"attempt": 2}),
+        (
+            event(TicketApologised, 3, TicketState.CLOSED, tier=ApologyTier.REGIONAL_HEAD),
+            Moment.APOLOGY,
+            {"spoken_by": "regional_head"},
+        ),
     ],
 )
 def test_an_event_of_the_ticket_is_told(
@@ -276,11 +311,15 @@ def test_every_notice_has_the_facts_that_its_templates_declare(policy: Notificat
         fact(SlaResumed, Clock.RESOLUTION, due_at=NOON + timedelta(days=9)),
         breached(Clock.FIRST_ANSWER),
         event(TicketAnswered, 5, TicketState.ANSWERED),
-        event(TicketResolved, 6, TicketState.RESOLVED),
+        event(TicketAppealed, 6, TicketState.APPEALED, before=TicketState.ANSWERED, actor=COMPLAINANT),
+        event(TicketAppealDecided, 7, TicketState.APPEAL_DECIDED, changed=False),
+        event(TicketResolved, 8, TicketState.RESOLVED),
+        event(TicketSurveyRequested, 9, TicketState.RESOLVED, attempt=1),
+        event(TicketApologised, 10, TicketState.RESOLVED, tier=ApologyTier.AGENT),
     )
     assert {n.moment for n in notices} == set(Moment)
     for notice in notices:
-        assert notice.facts.keys() | {"sender", "hotline", "tone"} >= FIELDS[notice.moment]
+        assert notice.facts.keys() | {"sender", "hotline", "link", "words", "tone"} >= FIELDS[notice.moment]
 
 
 @pytest.mark.parametrize(
@@ -294,8 +333,22 @@ def test_every_notice_has_the_facts_that_its_templates_declare(policy: Notificat
         (Moment.IN_PROGRESS, {"about": "resolution"}, TicketState.CLOSED, True),
         (Moment.ANSWERED, {}, TicketState.RESOLVED, False),
         (Moment.ANSWERED, {}, TicketState.WITHDRAWN, True),
+        (Moment.ANSWERED, {}, TicketState.APPEALED, True),
+        (Moment.ANSWERED, {}, TicketState.APPEAL_DECIDED, True),
         (Moment.RECEIVED, {}, TicketState.CLOSED, False),
         (Moment.RESOLVED, {}, TicketState.CLOSED, False),
+        (Moment.RESOLVED, {}, TicketState.APPEALED, True),
+        (Moment.RESOLVED, {}, TicketState.OPENED, True),
+        (Moment.APPEAL_RECEIVED, {}, TicketState.APPEALED, False),
+        (Moment.APPEAL_RECEIVED, {}, TicketState.WAITING_THIRD_PARTY, False),
+        (Moment.APPEAL_RECEIVED, {}, TicketState.APPEAL_DECIDED, True),
+        (Moment.APPEAL_DECIDED, {}, TicketState.CLOSED, False),
+        (Moment.APPEAL_DECIDED, {}, TicketState.OPENED, False),
+        (Moment.APPEAL_DECIDED, {}, TicketState.WITHDRAWN, True),
+        (Moment.BREACHED_APOLOGY, {"about": "answer"}, TicketState.APPEALED, True),
+        (Moment.BREACHED_APOLOGY, {"about": "resolution"}, TicketState.APPEALED, False),
+        (Moment.IN_PROGRESS, {"about": "resolution"}, TicketState.APPEAL_DECIDED, True),
+        (Moment.APOLOGY, {}, TicketState.CLOSED, False),
     ],
 )
 def test_what_had_to_wait_is_told_only_if_it_is_still_true(
@@ -313,7 +366,8 @@ def test_what_had_to_wait_is_told_only_if_it_is_still_true(
         severity=notice.severity,
         facts=facts,
     )
-    assert overtaken(held, state) is expected
+    assert is_overtaken(held, Standing(state, frozenset())) is expected
+    assert not is_overtaken(held, Standing(None, frozenset()))
 
 
 @pytest.mark.parametrize("state", [TicketState.RESOLVED, TicketState.WITHDRAWN, TicketState.CLOSED])
@@ -346,3 +400,85 @@ def test_without_the_clock_the_acknowledgement_of_a_reopening_names_no_time(poli
     assert (next_one.facts["answer_by"], next_one.facts["reopened"]) == (None, False)
     (same,) = told(policy, fact(SlaStarted, cycle=2, ticket_sequence=5, due_at=NOON + timedelta(days=9)), who=who)
     assert same.id == late.id
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_told"), [(ActorKind.COMPLAINANT, True), (ActorKind.AGENT, True), (ActorKind.REGULATOR, False)]
+)
+def test_an_appeal_is_confirmed_to_whoever_made_it(
+    policy: NotificationPolicy, kind: ActorKind, *, is_told: bool
+) -> None:
+    """Also when an agent wrote it down; the regulator is answered by other ways."""
+    appealed = event(TicketAppealed, 3, TicketState.APPEALED, before=TicketState.ANSWERED, actor=Actor(kind=kind))
+    notices = told(policy, opened(), classified(), appealed)
+    assert [n.moment for n in notices] == ([Moment.APPEAL_RECEIVED] if is_told else [])
+
+
+def test_a_resolution_is_told_with_what_was_offered_last(policy: NotificationPolicy) -> None:
+    """The decision on an appeal takes the place of the answer; what was offered before a reopening is gone."""
+    who = Addressee(TICKET, "w:1")
+    offers = [
+        event(TicketAnswered, 3, TicketState.ANSWERED, remedy="refund", amount=Money(amount=Decimal(20))),
+        event(TicketAppealDecided, 4, TicketState.APPEAL_DECIDED, changed=True, amount=Money(amount=Decimal("35.50"))),
+        event(TicketResolved, 5, TicketState.RESOLVED, outcome="refunded"),
+    ]
+    assert told(policy, opened(), classified(), *offers, who=who)[-1].facts["amount"] == "35.50 CNY"
+    again = [reopened(6, before=TicketState.RESOLVED), event(TicketResolved, 7, TicketState.RESOLVED)]
+    assert told(policy, *again, who=who)[-1].facts["amount"] == ""
+
+
+def test_every_attempt_of_a_survey_is_a_message_of_its_own(policy: NotificationPolicy) -> None:
+    """And the latest is the one that is to be answered."""
+    who = Addressee(TICKET, "w:1")
+    asked = [event(TicketSurveyRequested, n, TicketState.RESOLVED, attempt=n - 2) for n in (3, 4)]
+    first, second = told(policy, opened(), classified(), *asked, who=who)
+    assert first.id != second.id
+    here = Standing(TicketState.RESOLVED, frozenset(), who.latest)
+    assert is_overtaken(first, here)
+    assert not is_overtaken(second, here)
+
+
+@pytest.mark.parametrize(
+    ("after", "is_over"),
+    [
+        (event(TicketSurveyAnswered, 4, TicketState.RESOLVED, score=5, satisfied=True), True),
+        (event(TicketSurveyExhausted, 4, TicketState.RESOLVED, attempts=1, reason=SURVEYS_STOPPED), True),
+        (event(TicketSurveyExhausted, 4, TicketState.RESOLVED, attempts=3), False),
+        (reopened(4, before=TicketState.RESOLVED), True),
+        (event(TicketAppealed, 4, TicketState.APPEALED, before=TicketState.RESOLVED, actor=COMPLAINANT), True),
+    ],
+)
+def test_what_ends_a_survey_takes_back_the_question(
+    policy: NotificationPolicy, after: TicketEvent, *, is_over: bool
+) -> None:
+    """But for the last attempt having been made: the answer to it still counts."""
+    who = Addressee(TICKET, "w:1")
+    (survey,) = told(
+        policy, opened(), classified(), event(TicketSurveyRequested, 3, TicketState.RESOLVED, attempt=1), who=who
+    )
+    told(policy, after, who=who)
+    assert is_overtaken(survey, Standing(TicketState.RESOLVED, frozenset(), who.latest)) is is_over
+
+
+def test_of_two_answers_the_later_one_holds(policy: NotificationPolicy) -> None:
+    """The earlier is not sent any more if it had to wait; one from before this was kept is."""
+    who = Addressee(TICKET, "w:1")
+    answers = [event(TicketAnswered, n, TicketState.ANSWERED) for n in (3, 4)]
+    first, second = told(policy, opened(), classified(), *answers, who=who)
+    here = Standing(TicketState.ANSWERED, frozenset(), who.latest)
+    assert (is_overtaken(first, here), is_overtaken(second, here)) == (True, False)
+    assert not is_overtaken(first, Standing(TicketState.ANSWERED, frozenset()))
+
+
+def test_the_words_of_whoever_acted_are_referred_to(policy: NotificationPolicy) -> None:
+    """And are no part of the message's facts."""
+    note = uuid4()
+    answered = event(TicketAnswered, 3, TicketState.ANSWERED, note_ref=note)
+    assert told(policy, opened(), classified(), answered)[-1].note_ref == note
+
+
+def test_only_a_stop_is_an_opt_out() -> None:
+    """Not the last of the attempts."""
+    stopped = event(TicketSurveyExhausted, 3, TicketState.RESOLVED, attempts=1, reason=SURVEYS_STOPPED)
+    assert refuses_surveys(stopped)
+    assert not refuses_surveys(event(TicketSurveyExhausted, 3, TicketState.RESOLVED, attempts=3))

@@ -437,6 +437,12 @@ def test_a_linked_ticket_is_closed_and_the_other_is_told() -> None:
     assert refused(before, c.LinkAsRepeat(to_ticket=before.id, to_routing_key="waybill")) == "to_itself"
 
 
+@pytest.mark.parametrize("channel", [Channel.REGULATOR, Channel.PLATFORM])
+def test_a_case_with_a_time_limit_of_its_own_is_not_linked_away(channel: Channel) -> None:
+    """Regulator and platform want their own answer in their own time, whoever else complains of the same."""
+    assert refused(in_state(S.IN_REVIEW)._replace(channel=channel), LINK) == "case_of_its_own"
+
+
 def test_each_unit_that_shares_liability_responds_once() -> None:
     """A unit that is not named cannot respond; one that has responded keeps that when the shares change."""
     before = do(in_state(S.INVESTIGATING), SHARES)
@@ -557,8 +563,8 @@ def test_reopening_has_its_time(days: float, why: str | None) -> None:
 
 def test_a_survey_is_asked_so_often_and_no_more() -> None:
     """After the last attempt it is exhausted; nobody is asked again."""
-    now = do(in_state(S.RESOLVED), "request_survey", "request_survey", "request_survey")
-    assert now.surveys == 3
+    now = do(in_state(S.RESOLVED), "request_survey", "request_survey")
+    assert now.surveys == 2
     (exhausted,) = decided(now, command(now, c.RequestSurvey()))
     assert isinstance(exhausted, e.TicketSurveyExhausted)
     assert refused(fold_on(now, [exhausted]), c.RequestSurvey()) == "survey_is_over"

@@ -13,17 +13,27 @@ from hypothesis import strategies as st
 from schemas.codec import encode
 from schemas.codes import Moment
 from schemas.events import (
+    TicketAccepted,
     TicketAnswered,
+    TicketAppealDecided,
+    TicketAppealed,
+    TicketApprovalRefused,
+    TicketApprovalRequested,
+    TicketApproved,
     TicketClosed,
     TicketCommandRefused,
     TicketCustomerAwaited,
     TicketEvent,
     TicketFirstActionTaken,
+    TicketLinked,
     TicketReopened,
     TicketResolved,
     TicketResumed,
+    TicketReturned,
     TicketReviewCompleted,
     TicketSeverityChanged,
+    TicketSurveyExhausted,
+    TicketSurveyRequested,
     TicketThirdPartyAwaited,
     TicketWithdrawn,
 )
@@ -41,11 +51,7 @@ from tests.unit.sla_monitor.conftest import STATES, Story
 from tests.unit.sla_monitor.test_replay import END, every_fact, lived
 
 DAY = 1440
-STATES |= {
-    TicketThirdPartyAwaited: "waiting_third_party",
-    TicketClosed: "closed",
-    TicketCommandRefused: "investigating",
-}
+STATES |= {TicketThirdPartyAwaited: "waiting_third_party"}
 KINDS = st.sampled_from(
     [
         TicketFirstActionTaken,
@@ -60,14 +66,32 @@ KINDS = st.sampled_from(
         TicketReopened,
         TicketWithdrawn,
         TicketCommandRefused,
+        TicketClosed,
+        TicketLinked,
+        TicketReturned,
+        TicketAccepted,
+        TicketAppealed,
+        TicketAppealDecided,
+        TicketApprovalRequested,
+        TicketApprovalRequested,
+        TicketApprovalRefused,
+        TicketApproved,
+        TicketSurveyRequested,
+        TicketSurveyExhausted,
         "classified",
         "assigned",
         "assigned",
+        "shared",
+        "shared",
+        "shared",
+        "responded",
+        "responded",
         "received_delivered",
         "answered_delivered",
         "resolved_delivered",
     ],
 )
+SHARING = (("NET-0", "NET-1"), ("NET-1", "NET-2"), ("NET-0", "NET-1", "NET-2"), ("NET-3", "NET-0"))
 GAPS = st.sampled_from([0.02, 0.3, 1, 4, 11, 60, 5 * 60, 18 * 60, 2 * DAY, 4 * DAY])
 LAGS = st.sampled_from([0, 0, 0, 0, 1, 5, 60, 600])
 """Minutes between an event and its arrival."""
@@ -100,21 +124,34 @@ def policies(name: str) -> Policies:
 
 def happen(story: Story, at: float, kind: Any, n: int) -> None:
     """One thing of `KINDS`, at a minute."""
+    calendar = ("hub", "centre", "outlet", "office")[n]
     if kind == "assigned":
-        story.assigned(at, unit=f"HUB-0{n}", unit_calendar=("hub", "centre", "outlet", "office")[n])
+        story.assigned(at, unit=f"HUB-0{n}", unit_calendar=calendar)
     elif kind == "classified":
         story.classified(at, severity=n + 1, needs_review=n == 0, major=n == 3)
+    elif kind == "shared":
+        story.shared(at, *SHARING[n], calendars=calendar, department=f"dep{n}")
+    elif kind == "responded":
+        story.responded(at, f"NET-{n}")
     elif isinstance(kind, str):
         story.delivered(at, Moment(kind.removesuffix("_delivered")))
-    elif kind is TicketSeverityChanged:
-        story.then(kind, at, before=2, severity=n + 1)
-    elif kind is TicketReopened:
-        moment = datetime(2026, 11, 23, 2, 0, tzinfo=UTC) + timedelta(minutes=at)
-        story.then(kind, at, before="resolved", received_at=moment)
-    elif kind is TicketCommandRefused:
-        story.then(kind, at, command="close", why="illegal_in_state", state=story.state)
     else:
-        story.then(kind, at)
+        story.then(kind, at, **said(kind, at, n))
+
+
+def said(kind: type[TicketEvent], at: float, n: int) -> dict[str, Any]:
+    """What an event says beside what they all say."""
+    moment = datetime(2026, 11, 23, 2, 0, tzinfo=UTC) + timedelta(minutes=at)
+    fields: dict[type[TicketEvent], dict[str, Any]] = {
+        TicketSeverityChanged: {"before": 2, "severity": n + 1},
+        TicketReopened: {"before": "resolved", "received_at": moment},
+        TicketCommandRefused: {"command": "close", "why": "illegal_in_state"},
+        TicketApproved: {"remaining": ["centre_manager"] if n else []},
+        TicketAppealed: {"before": "resolved" if n else "answered"},
+        TicketSurveyRequested: {"attempt": n + 1},
+        TicketSurveyExhausted: {"attempts": n},
+    }
+    return fields.get(kind, {})
 
 
 def arrivals_of(name: str, opening: tuple[int, str, bool, bool], steps: Sequence[Any], *, scale: float) -> list[Any]:
@@ -133,7 +170,6 @@ def arrivals_of(name: str, opening: tuple[int, str, bool, bool], steps: Sequence
             at += gap * scale + 1 / 7 * scale
         elif step is not None:
             at = max(at, (step - received).total_seconds() / 60)
-        story.state = next((e.state for e in reversed(story.events) if isinstance(e, TicketEvent)), "opened")
         happen(story, max(0.0, at - lag * scale), kind, n)
         arrivals.append((received + timedelta(minutes=at), story.events[-1]))
     return arrivals

@@ -23,17 +23,27 @@ from schemas.codes import (
 )
 from schemas.events import (
     TicketAnswered,
+    TicketAppealDecided,
+    TicketAppealed,
+    TicketApprovalRequested,
+    TicketApproved,
     TicketAssigned,
+    TicketClaimAgreed,
     TicketClassified,
+    TicketClosed,
     TicketCustomerAwaited,
     TicketEvent,
     TicketFirstActionTaken,
+    TicketLiabilityShared,
+    TicketLinked,
     TicketOpened,
     TicketReopened,
     TicketResolved,
     TicketResumed,
+    TicketReturned,
     TicketReviewCompleted,
     TicketSeverityChanged,
+    TicketUnitResponded,
     TicketWithdrawn,
 )
 from schemas.message import Actor
@@ -63,7 +73,25 @@ STATES = {
     TicketResolved: TicketState.RESOLVED,
     TicketWithdrawn: TicketState.WITHDRAWN,
     TicketReopened: TicketState.OPENED,
+    TicketReturned: TicketState.IN_REVIEW,
+    TicketLinked: TicketState.CLOSED,
+    TicketAppealed: TicketState.APPEALED,
+    TicketAppealDecided: TicketState.APPEAL_DECIDED,
+    TicketClosed: TicketState.CLOSED,
 }
+"""Where events lead; the others leave a ticket where it is."""
+
+EUROS = {"amount": "30", "currency": "EUR"}
+FIELDS: dict[type[TicketEvent], dict[str, Any]] = {
+    TicketLinked: {"to_ticket": uuid5(TICKET, "other"), "to_routing_key": "SF2"},
+    TicketReturned: {"before_department": "hubs", "before_unit": "HUB-01"},
+    TicketApprovalRequested: {"command": "answer", "amount": EUROS, "chain": ["supervisor", "centre_manager"]},
+    TicketApproved: {"role": "centre_manager"},
+    TicketAppealed: {"before": "answered"},
+    TicketAppealDecided: {"changed": False},
+    TicketClaimAgreed: {"amount": EUROS},
+}
+"""What events say where a story does not."""
 
 
 def minute(n: float) -> datetime:
@@ -80,6 +108,7 @@ class Story:
         self.facts: list[SlaFact] = []
         self.events: list[TicketEvent | NotificationDelivered] = []
         self._sequence = 0
+        self.state = TicketState.OPENED
 
     def event(self, kind: type[TicketEvent], at: float, **fields: Any) -> TicketEvent:
         """The ticket's next event."""
@@ -92,9 +121,11 @@ class Story:
             "causation_id": TICKET,
             "occurred_at": minute(at),
             "actor": Actor(kind=ActorKind.SYSTEM),
-            "state": STATES[kind],
+            "state": STATES.get(kind, self.state),
         }
-        return kind.model_validate(common | fields)
+        event = kind.model_validate(common | FIELDS.get(kind, {}) | fields)
+        self.state = event.state
+        return event
 
     def apply(
         self,
@@ -150,6 +181,18 @@ class Story:
         """A unit and a person have it."""
         fields = {"department": "hubs", "unit": unit, "person": person, "unit_calendar": unit_calendar, "rule": "r"}
         return self.apply(self.event(TicketAssigned, at, **fields))
+
+    def shared(self, at: float, *units: str, calendars: str = "centre", department: str = "hubs") -> list[SlaFact]:
+        """Liability is shared among units, whose responses are awaited."""
+        shares = [
+            {"unit": unit, "percent": 1, "unit_calendar": calendars, "department": f"{department}-{unit}"}
+            for unit in units
+        ]
+        return self.then(TicketLiabilityShared, at, shares=shares)
+
+    def responded(self, at: float, unit: str) -> list[SlaFact]:
+        """One of them says what it has to say."""
+        return self.then(TicketUnitResponded, at, unit=unit)
 
     def opening(self, *, severity: int = 2, unit_calendar: str = "centre", reviewed: bool = True) -> "Story":
         """Opened, classified and assigned at once, as a router does it."""

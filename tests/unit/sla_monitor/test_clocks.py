@@ -436,15 +436,6 @@ def test_state_before_is_untouched(story: Any) -> None:
     assert story.sla.to_doc() == before
 
 
-@pytest.mark.parametrize("clock", ["appeal_decision", "claim_payment", "follow_up"])
-def test_clocks_of_later_parts_of_a_tickets_life_do_not_start_yet(story: Any, clock: str) -> None:
-    """Their start events are declared and nothing publishes them."""
-    story.opening()
-    story.then(TicketAnswered, 10)
-    story.then(TicketResolved, 20)
-    assert clock not in {cycle.clock.value for cycle in story.sla.cycles}
-
-
 def test_policy_errors_come_all_at_once() -> None:
     """Every mistake in a policy is named with its path and value."""
     written = read_policy().model_dump(mode="json")

@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 from schemas.codes import Moment
 from schemas.events import (
     TicketAnswered,
+    TicketApprovalRequested,
+    TicketApproved,
+    TicketClosed,
     TicketCustomerAwaited,
     TicketFirstActionTaken,
     TicketResolved,
     TicketResumed,
+    TicketReturned,
     TicketReviewCompleted,
     TicketSeverityChanged,
     TicketWithdrawn,
@@ -37,7 +41,14 @@ KINDS = st.sampled_from(
         TicketSeverityChanged,
         TicketResolved,
         TicketWithdrawn,
+        TicketClosed,
+        TicketReturned,
+        TicketApprovalRequested,
+        TicketApproved,
         "assigned",
+        "shared",
+        "shared",
+        "responded",
         "received_delivered",
         "answered_delivered",
     ],
@@ -69,6 +80,11 @@ def happen(story: Any, at: float, kind: Any, n: int) -> None:
     """One thing of `KINDS`."""
     if kind == "assigned":
         story.assigned(at, unit=f"HUB-0{n}", unit_calendar=("hub", "centre", "outlet", "office")[n])
+    elif kind == "shared":
+        units = (("NET-0", "NET-1"), ("NET-1", "NET-2"), ("NET-0", "NET-1", "NET-2"), ("NET-3", "NET-0"))[n]
+        story.shared(at, *units, calendars=("hub", "centre", "outlet", "office")[n], department=f"dep{n}")
+    elif kind == "responded":
+        story.responded(at, f"NET-{n}")
     elif kind == "received_delivered":
         story.delivered(at, Moment.RECEIVED)
     elif kind == "answered_delivered":
