@@ -222,7 +222,7 @@ def written(name: str, given: Given, *, ticket: Ticket, other: Ticket | None, co
             {"action": action, "reason": reason, "note": words or None, "command_id": command_id}
         )
     except ValidationError as error:
-        return Written(None, problems + _misread(error, {problem.field for problem in problems}))
+        return Written(None, problems + _misread(error, form, {problem.field for problem in problems}))
     return Written(None if problems else asked, problems)
 
 
@@ -245,11 +245,13 @@ def _action(name: str, given: Given, other: Ticket | None) -> tuple[dict[str, An
     return action, problems
 
 
-def _misread(error: ValidationError, known: set[str]) -> list[Wrong]:
+def _misread(error: ValidationError, form: Form, told: set[str]) -> list[Wrong]:
     """What the model refuses, of fields that nothing has been said of yet."""
+    shown = {field.name for field in form.fields}
     steps = ([str(step) for step in one["loc"]] for one in error.errors())
     names = dict.fromkeys((loc[2] if len(loc) > 2 else loc[0]) for loc in steps if loc)
-    return [Wrong(name, "invalid") for name in names if name not in known]
+    found = [Wrong(name if name in shown else "", "invalid") for name in names if name not in told]
+    return [one for one in found if one.field] if told else found
 
 
 def _unsaid(form: Form, *, note: Mapping[str, str], reason: str, whys: Sequence[str]) -> list[Wrong]:
