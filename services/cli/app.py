@@ -26,7 +26,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
         "demo": ("demo", "demo", "Start everything, feed complaints, and show it live."),
         "policy": ("policies", "policy", "Limits, warnings and escalation."),
         "directory": ("directory", "directory", "Who there is, and who gets which tickets."),
-        "desk": ("desk", "desk", "Accounts of the people who work at the desk."),
+        "desk": ("desk", "desk", "The desk, where people work on tickets."),
         "rejected": ("rejected", "rejected", "Complaints that the intake refused, with their reasons."),
         "keyring": ("keyring", "keyring", "Keys that personal data is sealed with."),
         "docs": ("docs", "docs", "Write schemas and tables in docs/ anew from the code."),

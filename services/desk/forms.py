@@ -67,8 +67,8 @@ class Form:
 class Given(Protocol):
     """What was sent: as Starlette's `FormData`."""
 
-    def get(self, key: str, default: str = "", /) -> Any:
-        """The last value."""
+    def get(self, key: str, /) -> Any:
+        """The last value; None where there is none."""
 
     def getlist(self, key: str) -> Sequence[Any]:
         """All values."""

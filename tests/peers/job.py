@@ -26,6 +26,7 @@ from services.router.deciding import Assignment, Unassignable, decide
 from services.router.directory import organisation
 from services.router.directory_store import packaged
 from services.router.fate import Fate
+from services.router.handling import HandlingPolicy
 from services.router.number import Number, month_of
 from services.router.opening import facts_of, follow_up, opening, subject_of, text_of
 from services.runtime.sealing import Keyring
@@ -140,12 +141,12 @@ def event_documents(events: Sequence[TicketEvent]) -> list[dict[str, Any]]:
 
 def ticket_document(stored: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The document of `tickets` that all events of a ticket give."""
-    return ticket_store.document(ticket_of(stored))
+    return ticket_store.document(ticket_of(stored), HandlingPolicy())
 
 
 def opened_document(events: Sequence[TicketEvent]) -> dict[str, Any]:
     """The same for a ticket that was opened just now."""
-    return ticket_store.document(fold(events))
+    return ticket_store.document(fold(events), HandlingPolicy())
 
 
 def encoded(events: Sequence[TicketEvent]) -> list[Encoded]:

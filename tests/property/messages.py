@@ -1,7 +1,7 @@
 """Messages of every published type, made from what their models say of their fields."""
 
 import types
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -86,6 +86,8 @@ def _plain(kind: Any, rules: list[Any]) -> st.SearchStrategy[Any]:
         return st.text(min_size=least, max_size=most)
     if kind is AwareDatetime:
         return st.datetimes(*YEARS, timezones=OFFSETS)
+    if kind is date:
+        return st.dates()
     return {
         int: st.integers(low, high),
         bool: st.booleans(),
