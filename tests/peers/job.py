@@ -95,7 +95,8 @@ class Case:
             matched_by=fate["matched_by"],
             said=self.said,
         )
-        return decide(ticket_of(stored), command, taken_at=self.complaint.submitted_at)
+        at = self.complaint.submitted_at
+        return decide(ticket_of(stored), command, taken_at=at, organisation=_ORGANISATION)
 
 
 @lru_cache(maxsize=20_000)
