@@ -67,10 +67,10 @@ class Form:
 class Given(Protocol):
     """What was sent: as Starlette's `FormData`."""
 
-    def get(self, key: str, default: str = "") -> Any:
+    def get(self, key: str, /) -> Any:
         """The last value."""
 
-    def getlist(self, key: str) -> Sequence[Any]:
+    def getlist(self, key: str, /) -> Sequence[Any]:
         """All values."""
 
 
