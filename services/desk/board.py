@@ -32,7 +32,9 @@ def standings(tickets: Iterable[tuple[str | None, datetime | None, bool]], *, no
         now: the time.
     """
     counts: dict[str, list[int]] = {}
-    for department, due_at, is_breached in tickets:
+    for department, due_at, was_breached in tickets:
+        # A clock that is over is a breach, also in the second before anybody was told.
+        is_breached = was_breached or (due_at is not None and due_at < now)
         is_soon = due_at is not None and due_at <= now + SOON
         counts.setdefault(department or "", [0, 0, 0])[2 if is_breached else 1 if is_soon else 0] += 1
     return [Standing(department, *numbers) for department, numbers in sorted(counts.items())]

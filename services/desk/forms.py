@@ -68,9 +68,9 @@ class Given(Protocol):
     """What was sent: as Starlette's `FormData`."""
 
     def get(self, key: str, /) -> Any:
-        """The last value; None where there is none."""
+        """The last value."""
 
-    def getlist(self, key: str) -> Sequence[Any]:
+    def getlist(self, key: str, /) -> Sequence[Any]:
         """All values."""
 
 

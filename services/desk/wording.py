@@ -103,15 +103,14 @@ class Speaker:
         return str(format_list([str(value) for value in values], locale=_LOCALES[self.language]))
 
     def lasting(self, seconds: float) -> str:
-        """A time span in its two largest units, down to seconds under an hour; the pages count on by the same rule."""
+        """A time span in its largest unit and the next smaller one; the pages count on by the same rule."""
         left = int(abs(seconds))
-        parts: list[str] = []
-        for unit, size in _UNITS:
-            count, left = divmod(left, size)
-            if count or parts or unit == "seconds":
-                parts.append(self.word("time", unit).format(n=count))
-            if len(parts) == 2:
-                break
+        unit, size = next(((unit, size) for unit, size in _UNITS if left >= size), _UNITS[-1])
+        count, rest = divmod(left, size)
+        parts = [self.word("time", unit).format(n=count)]
+        smaller = next((one for one in _UNITS if one[1] < size), None)
+        if smaller and rest >= smaller[1]:
+            parts.append(self.word("time", smaller[0]).format(n=rest // smaller[1]))
         return " ".join(parts)
 
     def event(self, event: e.TicketEvent) -> str:

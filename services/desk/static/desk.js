@@ -8,17 +8,14 @@
   const one = (selector, within = document) => within.querySelector(selector);
   const said = (phrase, values) => phrase.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
-  // Countdowns, by the rule of wording.py: the two largest units.
+  // Countdowns, by the rule of wording.py: the largest unit and the next smaller one.
   const UNITS = [["days", 86400], ["hours", 3600], ["minutes", 60], ["seconds", 1]];
   function lasting(seconds) {
-    let left = Math.floor(Math.abs(seconds));
-    const parts = [];
-    for (const [unit, size] of UNITS) {
-      const count = Math.floor(left / size);
-      left %= size;
-      if (count || parts.length || unit === "seconds") parts.push(said(phrases[unit], { n: count }));
-      if (parts.length === 2) break;
-    }
+    const left = Math.floor(Math.abs(seconds));
+    const at = Math.max(UNITS.findIndex(([, size]) => left >= size), left ? 0 : UNITS.length - 1);
+    const [[unit, size], smaller] = [UNITS[at], UNITS[at + 1]];
+    const parts = [said(phrases[unit], { n: Math.floor(left / size) })];
+    if (smaller && left % size >= smaller[1]) parts.push(said(phrases[smaller[0]], { n: Math.floor((left % size) / smaller[1]) }));
     return parts.join(" ");
   }
   function tick() {

@@ -13,7 +13,7 @@ async def test_from_the_door_to_a_command(mongo_url: str, database_name: str, tm
     """Signed in with a password, the ticket is found, its words are read, and an answer in one's own words is given."""
     database = mongo.connect(mongo_url, database=database_name)
     scene = WebScene(database, tmp_path)
-    await scene.rows.prepare()
+    await scene.rows.create_indexes()
     await scene.people()
     await scene.tickets([Story(), *stories(["4"], assigned={"unit": "NET-1"})])
     async with scene.client() as client:
