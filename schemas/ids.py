@@ -48,6 +48,11 @@ def command_id(causation_id: UUID, action: str) -> UUID:
     return _named(causation_id, f"command/{action}")
 
 
+def note_ref(command: UUID) -> UUID:
+    """Where the words that belong to a command are kept, sealed."""
+    return _named(command, "note")
+
+
 def fact_id(ticket: UUID, clock: str, cycle: int, kind: str, detail: str = "") -> UUID:
     """One fact about one cycle of one clock; `detail` tells two of the same kind apart, e.g. `0.5` of two warnings."""
     return _named(ticket, f"sla/{clock}/{cycle}/{kind}/{detail}")

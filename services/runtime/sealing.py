@@ -209,6 +209,10 @@ class Keyring:
         """The complaint that a channel names by an idempotency key. Nobody without the key can guess it."""
         return UUID(bytes=self._mac(f"complaint\0{channel}\0{key}")[:16], version=5)
 
+    def secret(self, purpose: str) -> bytes:
+        """A key of its own for one purpose, e.g. signing links. 32 bytes, the same in every process."""
+        return self._mac(f"secret\0{purpose}")
+
     def _mac(self, text: str) -> bytes:
         mac = self._keyed.copy()  # Setting up a digest with its key costs more than digesting.
         mac.update(text.encode("utf-8", "surrogatepass"))
