@@ -22,7 +22,7 @@ policies when they find none.
 BEHIND = ("nice", "-n", "5")
 """How all but the intake run: what has been accepted lies safely in Kafka and can wait a little."""
 
-SERVICES = ("intake", "router", "sla_monitor", "notifier")
+SERVICES = ("intake", "router", "sla_monitor", "notifier", "portal")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 from schemas import commands as c
@@ -119,7 +119,7 @@ def commands(
     """
     note_ref = ids.note_ref(command) if given.words else None
 
-    def one(id_: UUID, action: c.Action, **more: object) -> c.TicketCommand:
+    def one(id_: UUID, action: c.Action, **more: Any) -> c.TicketCommand:
         return c.TicketCommand(
             routing_key=case.routing_key,
             command_id=id_,

@@ -42,6 +42,7 @@ _FRAMING_BYTES: Final = 1_048_576
 _NUMBER_WAIT_S: Final = 3.0
 _YEAR_S: Final = 31_536_000
 _COOKIE: Final = "lang"
+_ACTS: Final = {act.value: act for act in Act}
 _SCORES: Final = frozenset(str(score) for score in actions.SCORES)
 
 
@@ -173,7 +174,7 @@ class PortalRoutes:
             return _come_back(self.notice(request, "busy", 503), away)
         if progress is None:
             return self.notice(request, "not_found", 404)
-        refresh = None if progress.number else _again(request, f"/sent/{complaint_id}", {})
+        refresh = None if progress.number else _again(request, f"/sent/{complaint_id}", {"lang": words.language.value})
         return self._answer(request, words, self._pages.sent(progress, words, refresh=refresh))
 
     async def ticket(self, request: Request) -> Response:
@@ -199,9 +200,10 @@ class PortalRoutes:
             holder = await self._holder(request)
             if isinstance(holder, Response):
                 return holder
-            if request.path_params["act"] not in Act:
+            act = _ACTS.get(request.path_params["act"])
+            if act is None:
                 return self.notice(request, "not_found", 404)
-            return await self._act(request, holder, Act(request.path_params["act"]))
+            return await self._act(request, holder, act)
         except FormRefused as refusal:
             return self.notice(request, refusal.kind, refusal.status)
         except Unavailable as away:
@@ -266,7 +268,7 @@ class PortalRoutes:
         base = f"/t/{_token(request)}"
         refresh = None
         if view.outcome and view.outcome.kind is OutcomeKind.PENDING:
-            refresh = _again(request, base, {"done": request.query_params["done"]})
+            refresh = _again(request, base, {"done": request.query_params["done"], "lang": words.language.value})
         page = self._pages.ticket(view, words, base=base, refresh=refresh, not_done=not_done)
         status = 200 if not_done is None else 409 if not_done.why else 422
         answer = self._answer(request, words, page, status)

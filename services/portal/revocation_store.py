@@ -20,4 +20,5 @@ class MongoRevocationStore:
         with answering():
             async with asyncio.timeout(self._timeout_s):
                 found = await self._revocations.find_one({"_id": str(ticket_id)})
-        return found["before"] if found else None
+        before: datetime | None = found["before"] if found else None
+        return before

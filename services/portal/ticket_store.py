@@ -55,9 +55,9 @@ class MongoTicketStore:
                 event = _TYPES[kind].model_validate_json(payload)
                 numbered.setdefault(event.sequence, event)
             numbered[document["sequence"]] = _TYPES[document["type"]].model_validate(document)
-        gapless = []
-        while event_ := numbered.get(len(gapless) + 1):
-            gapless.append(event_)
+        gapless: list[TicketEvent] = []
+        while following := numbered.get(len(gapless) + 1):
+            gapless.append(following)
         return gapless
 
     async def due(self, ticket_id: UUID) -> Mapping[Clock, datetime]:

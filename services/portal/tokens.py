@@ -1,6 +1,5 @@
 """Tokens in the forms of a private page: they belong to its link, so that no other page can make a form that counts."""
 
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,5 +79,4 @@ class Tokens:
             self._secret,
             salt=f"amends/portal/{kind}/{holder.ticket_id}/{holder.complaint_id}",
             signer_kwargs={"key_derivation": "hmac", "digest_method": sha256},
-            serializer=json,
         )

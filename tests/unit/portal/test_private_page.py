@@ -208,7 +208,7 @@ async def test_forms_of_another_page_or_none_do_nothing(client, running: Running
         assert answer.status_code == 409
         assert "mine" in answer.text
     assert running.broker.asked == []
-    assert "Taken back" not in (await client.get(f"/t/{running.token()}?done={uuid4()}")).text
+    assert "The complaint is taken back." not in (await client.get(f"/t/{running.token()}?done={uuid4()}")).text
 
 
 async def test_a_part_that_is_away_costs_nothing_that_was_typed(client, running: Running):
