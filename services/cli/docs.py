@@ -25,7 +25,6 @@ SETTINGS = (
 )
 ON_ONE_MACHINE = (
     ("AMENDS_RUN", ".run", "Folder of the stack that `amends up` starts: data, logs, `run.json`."),
-    ("AMENDS_PORTAL_URL", "the portal's own address", "Where complainants find the portal: it stands in their links."),
     ("AMENDS_CACHE", "~/.cache/amends", "Folder of what the local stack downloads or builds once."),
 )
 
