@@ -276,7 +276,7 @@ class PortalRoutes:
 
     def _words(self, request: Request) -> Wording:
         for wanted in (request.query_params.get("lang"), request.cookies.get(_COOKIE)):
-            if wanted in self._wording:
+            if wanted is not None and wanted in self._wording:
                 return self._wording[Language(wanted)]
         return self._wording[preferred(request.headers.get("accept-language"))]
 

@@ -78,7 +78,7 @@ class MongoTicketStore:
         """See `handlers.Tickets`."""
         # Of several people who complained of one parcel each sees what went to them.
         query = {"ticket_id": str(ticket_id), "person.complaint_id": str(complaint_id)}
-        shown = {"moment": 1, "state": 1, "requested_at": 1, "attempts": 1, "person.masked": 1}
+        shown = {"moment": 1, "state": 1, "requested_at": 1, "attempts": 1, "person": 1}
         with answering():
             async with asyncio.timeout(self._timeout_s):
                 found = await self._notifications.find(query, shown).to_list(None)

@@ -45,7 +45,18 @@ async def test_clocks_that_run_are_read_as_the_sla_monitor_wrote_them(database: 
     due = int(NOW.timestamp() * 1_000_000)
 
     def cycle(clock: Clock, state: ClockState) -> Cycle:
-        return Cycle(clock, 1, state, 0, 1, "rule", 1, "always", None if state is ClockState.PAUSED else due, None)
+        return Cycle(
+            clock=clock,
+            number=1,
+            state=state,
+            start=0,
+            target=1,
+            rule="rule",
+            version=1,
+            calendar="always",
+            due=None if state is ClockState.PAUSED else due,
+            next=None,
+        )
 
     sla = TicketSla(ticket_id=TICKET, routing_key="w:1")
     sla.cycles = [

@@ -48,7 +48,7 @@ async def test_pages_can_be_read_by_everybody(client, running: Running, lang):
         assert len(ids) == len(set(ids)), (name, ids)
         labelled = set(re.findall(r'<label for="([^"]*)"', page))
         typed = re.findall(
-            r'<(?:input|textarea|select)\b(?![^>]*type="(?:hidden|radio|checkbox)")[^>]*id="([^"]*)"', page
+            r'<(?:input|textarea|select)\b(?![^>]*type="(?:hidden|radio|checkbox)")[^>]*\sid="([^"]*)"', page
         )
         assert set(typed) <= labelled, name
         assert set(re.findall(r'aria-describedby="([^"]*)"', page)) or name != "form"
