@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 from schemas import commands as c
 from schemas import ids
 from schemas.codes import ActorKind, TicketState
+from schemas.lifecycle import target
 from schemas.message import Actor
 from services.portal.case import Case
 
@@ -36,18 +37,17 @@ class Act(StrEnum):
     STOP_SURVEYS = "stop_surveys"
 
 
-_OPEN: Final = frozenset(S) - {S.RESOLVED, S.CLOSED, S.WITHDRAWN}
-
-LEGAL: Final[Mapping[Act, frozenset[TicketState]]] = MappingProxyType(
+_COMMANDS: Final[Mapping[Act, str]] = MappingProxyType(
     {
-        Act.ADD: _OPEN,
-        Act.ACCEPT: frozenset({S.ANSWERED, S.RESOLVED, S.APPEAL_DECIDED}),
-        Act.APPEAL: frozenset({S.ANSWERED, S.RESOLVED}),
-        Act.RATE: frozenset(S),
-        Act.WITHDRAW: _OPEN,
-        Act.STOP_SURVEYS: frozenset(S),
+        Act.ADD: "add_evidence",
+        Act.ACCEPT: "accept",
+        Act.APPEAL: "appeal",
+        Act.RATE: "record_survey",
+        Act.WITHDRAW: "withdraw",
+        Act.STOP_SURVEYS: "stop_surveys",
     }
 )
+"""The command that each becomes, by which `schemas/lifecycle.py` says whether a state allows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def possible(case: Case) -> tuple[Act, ...]:
 
 def is_possible(act: Act, case: Case) -> bool:
     """Whether the router would take it, as far as can be told; it alone knows windows of time."""
-    if case.state not in LEGAL[act]:
+    if target(case.state, _COMMANDS[act]) is None:
         return False
     match act:
         case Act.ACCEPT:

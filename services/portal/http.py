@@ -23,12 +23,11 @@ from services.portal.complaint import Draft, Kept
 from services.portal.handlers import Complaints, NotDone, NotSent, OutcomeKind, PrivatePage
 from services.portal.pages import REFRESHED_MAX, Pages, Refresh
 from services.portal.settings import PortalSettings
-from services.portal.tokens import Done
+from services.portal.tokens import Done, LinkHolder
 from services.portal.uploads import Unavailable
 from services.portal.wording import Wording
 from services.runtime.accept_language import preferred
 from services.runtime.metrics import PortalMetrics
-from services.portal.tokens import LinkHolder
 from services.runtime.rate_limit import ClientLimit
 
 _STATIC: Final = {

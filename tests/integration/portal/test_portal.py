@@ -18,9 +18,8 @@ from schemas.message import Actor
 from schemas.notes import Note
 from schemas.sealed import Sealed
 from schemas.topics import TICKET_COMMAND
-from services.portal.app import KeyringLinks
-from services.runtime.private_link import PURPOSE, PrivateLinks
 from services.runtime.metrics import ProducingMetrics
+from services.runtime.private_link import PURPOSE, PrivateLinks
 from services.runtime.producing import Outgoing, Producer
 from services.runtime.settings import RuntimeSettings
 from tests.integration.portal.conftest import Network

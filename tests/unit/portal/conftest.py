@@ -15,12 +15,12 @@ from schemas import commands as c
 from schemas import events as e
 from schemas.codes import Clock, Language
 from schemas.notes import Note
-from services.portal.app import KeyringLinks, World, surface
+from services.portal.app import World, surface
 from services.portal.handlers import Progress, Told
 from services.portal.settings import PortalSettings
 from services.portal.uploads import Unavailable
-from services.runtime import private_link
 from services.runtime.metrics import PortalMetrics
+from services.runtime.private_link import PURPOSE, PrivateLinks
 from services.runtime.producing import Outgoing
 from services.runtime.rate_limit import ClientLimit
 from services.runtime.sealing import Keyring
@@ -103,7 +103,7 @@ class Notes:
     async def for_customer(self, refs: Collection[UUID]) -> Mapping[UUID, str]:
         return {r: self.by_ref[r].for_customer for r in refs if r in self.by_ref and self.by_ref[r].for_customer}
 
-    async def put(self, ref: UUID, note: Note) -> None:
+    async def put(self, ref: UUID, note: Note, *, ticket: UUID, at: datetime) -> None:
         self.by_ref[ref] = note
 
 
@@ -164,9 +164,16 @@ class Running:
             PortalMetrics(CollectorRegistry()),
         )
 
-    def token(self, *, ticket: UUID = TICKET, complaint: UUID = COMPLAINT, age: timedelta = timedelta(days=1)) -> str:
+    def token(
+        self,
+        *,
+        ticket: UUID = TICKET,
+        complaint: UUID = COMPLAINT,
+        age: timedelta = timedelta(days=1),
+        generation: int = 0,
+    ) -> str:
         """A link's token."""
-        return links_of(self.keyring).make(ticket, complaint, NOW - age)
+        return links_of(self.keyring).make(ticket, complaint, NOW - age, generation=generation)
 
     def client(self, **more: Any) -> httpx.AsyncClient:
         """A browser that needs no network."""
