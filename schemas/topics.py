@@ -123,7 +123,7 @@ TICKET_COMMAND: Final = Topic(
     name="ticket-command",
     about="What people and other parts ask of a ticket.",
     messages=(commands.TicketCommand,),
-    producers=("desk", "router"),
+    producers=("desk", "portal", "router"),
     consumers=("router",),
     retention=timedelta(days=30),
     dated_by_broker=True,

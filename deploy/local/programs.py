@@ -23,7 +23,7 @@ BEHIND = ("nice", "-n", "5")
 """How all run that nobody waits for: what has been accepted lies safely in Kafka and can wait a little."""
 ANSWERING = ("intake", "desk")
 
-SERVICES = ("intake", "router", "sla_monitor", "notifier", "desk")
+SERVICES = ("intake", "router", "sla_monitor", "notifier", "desk", "portal")
 
 
 @dataclass(frozen=True, kw_only=True)

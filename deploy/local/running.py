@@ -78,6 +78,7 @@ def up(
             "AMENDS_KEYRING": str(folder / "keyring.json"),
             "AMENDS_RUN": str(folder),
             "AMENDS_REPLICATION_FACTOR": os.environ.get("AMENDS_REPLICATION_FACTOR") or str(brokers),
+            **_met_over_http(ports),
         }
         if policy == "demo" and not os.environ.get("AMENDS_NOTIFICATION_POLICY"):
             environment["AMENDS_NOTIFICATION_POLICY"] = str(_without_nights(folder))
@@ -88,6 +89,16 @@ def up(
         except BaseException:
             supervisor.stop()
             raise
+
+
+def _met_over_http(ports: Mapping[str, int]) -> dict[str, str]:
+    """Where services find one another, unless the environment says it."""
+    named = {"AMENDS_INTAKE": "intake", "AMENDS_PORTAL_URL": "portal"}
+    return {
+        variable: os.environ.get(variable) or f"http://127.0.0.1:{ports[service]}"
+        for variable, service in named.items()
+        if service in ports
+    }
 
 
 def _without_nights(folder: Path) -> Path:

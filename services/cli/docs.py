@@ -24,6 +24,7 @@ SETTINGS = (
     ("services.sla_monitor.settings", "SlaMonitorSettings", "sla_monitor"),
     ("services.notifier.settings", "NotifierSettings", "notifier"),
     ("services.desk.settings", "DeskSettings", "desk"),
+    ("services.portal.settings", "PortalSettings", "portal"),
 )
 ON_ONE_MACHINE = (
     ("AMENDS_RUN", ".run", "Folder of the stack that `amends up` starts: data, logs, `run.json`."),

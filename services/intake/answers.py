@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from schemas.codes import Language
 from services.intake.problems import Problem, title
+from services.runtime.accept_language import preferred
 
 PROBLEM: Final = "application/problem+json"
 
@@ -50,27 +51,4 @@ def problem_answer(
 
 def language_wanted(request: Request) -> Language:
     """Chinese or English, whichever `Accept-Language` prefers; English when it says neither."""
-    header = request.headers.get("accept-language")
-    if not header:
-        return Language.EN
-    best, best_weight = Language.EN, 0.0
-    for part in header[:1000].split(","):
-        tag, _, parameters = part.strip().partition(";")
-        weight = _weight(parameters)
-        try:
-            language = Language(tag.split("-")[0].lower())
-        except ValueError:
-            continue
-        if weight > best_weight:
-            best, best_weight = language, weight
-    return best
-
-
-def _weight(parameters: str) -> float:
-    name, _, value = parameters.strip().partition("=")
-    if name.strip() != "q":
-        return 1.0
-    try:
-        return float(value)
-    except ValueError:
-        return 0.0
+    return preferred(request.headers.get("accept-language"))

@@ -29,7 +29,6 @@ from services.intake.http import ComplaintRoutes, Endpoint, Rejections
 from services.intake.idempotency_store import MongoIdempotencyStore
 from services.intake.progress_store import MongoProgressStore
 from services.intake.published_store import RedisPublishedStore
-from services.intake.rate_limit import ClientLimit
 from services.intake.rejected_store import MongoRejectedStore, RejectedStore
 from services.intake.settings import IntakeSettings
 from services.intake.waiting import ProgressStore, Tracking
@@ -37,6 +36,7 @@ from services.intake.watch import Watch, connects
 from services.runtime import mongo
 from services.runtime.metrics import IntakeMetrics, ProducingMetrics
 from services.runtime.producing import Outgoing, Producer, PublishFailed
+from services.runtime.rate_limit import ClientLimit
 from services.runtime.readiness import Readiness
 from services.runtime.retries import until_available
 from services.runtime.sealing import Keyring

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.intake.answers import language_wanted, problem_answer
-from services.intake.rate_limit import ClientLimit
 from services.runtime.logging import get_logger
 from services.runtime.metrics import IntakeMetrics
+from services.runtime.rate_limit import ClientLimit
 
 log = get_logger(__name__)
 

@@ -64,6 +64,8 @@ class MongoNotificationStore:
         # A receipt of a message that nobody knows is forgotten after a week.
         await self._receipts.create_index("at", expireAfterSeconds=604_800)
         await self._notes.create_index([("recipient", 1), ("counted_at", 1)], sparse=True)
+        # People look at what was sent about a ticket.
+        await self._notes.create_index("ticket_id")
 
     async def insert(self, notes: Sequence[Notification]) -> set[UUID]:
         """See `NotificationStore`."""

@@ -51,6 +51,37 @@ class IntakeMetrics:
         )
 
 
+class PortalMetrics:
+    """What complainants do on the public pages."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.seconds = Histogram(
+            "amends_portal_request_seconds",
+            "From request to page; a page that tells what became of an action waits for that.",
+            ["page", "status"],
+            buckets=FAST_S,
+            registry=registry,
+        )
+        self.complaints = Counter(
+            "amends_portal_complaints_total",
+            "Forms that were sent: accepted, refused, or away when the intake could not take them.",
+            ["result"],
+            registry=registry,
+        )
+        self.actions = Counter(
+            "amends_portal_actions_total",
+            "Actions on private pages: asked of the router, invalid, away, or the reason why not.",
+            ["act", "result"],
+            registry=registry,
+        )
+        self.links_refused = Counter(
+            "amends_portal_links_refused_total",
+            "Private links that opened nothing, by why.",
+            ["why"],
+            registry=registry,
+        )
+
+
 class RouterMetrics:
     """What becomes of complaints, and what is done with tickets."""
 

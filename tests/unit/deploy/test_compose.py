@@ -8,7 +8,7 @@ import yaml
 from compose_spec import PyCompose
 
 FILE = Path(__file__).parents[3] / "deploy" / "compose.yaml"
-SERVICES = {"intake", "router", "sla_monitor", "notifier", "desk"}
+SERVICES = {"intake", "router", "sla_monitor", "notifier", "desk", "portal"}
 
 
 @pytest.fixture

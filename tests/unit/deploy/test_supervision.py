@@ -36,14 +36,21 @@ def part(folder: Path, *command: str) -> Part:
 
 def test_names_further_workers_by_number() -> None:
     """One process bears the service's name, and a service may have none."""
-    assert program_names({"router": 2, "intake": 0}) == ["router", "router-2", "sla_monitor", "notifier", "desk"]
+    assert program_names({"router": 2, "intake": 0}) == [
+        "router",
+        "router-2",
+        "sla_monitor",
+        "notifier",
+        "desk",
+        "portal",
+    ]
 
 
 def test_tells_each_process_its_port(tmp_path: Path) -> None:
     """Every process has a port of its own, and the address says it."""
     ports = kept_ports(tmp_path, program_names({"router": 2}))
     made = programs(workers={"router": 2}, ports=ports)
-    assert len({program.port for program in made}) == 6
+    assert len({program.port for program in made}) == 7
     second = next(program for program in made if program.name == "router-2")
     assert second.environment == {"AMENDS_HTTP_PORT": str(second.port), "AMENDS_WORKER": "2"}
     assert second.command[-1] == "services.router"
@@ -56,7 +63,9 @@ def test_supervisord_restarts_parts_at_once_and_starts_services_later(tmp_path: 
         socket_path=tmp_path / "s.sock",
         parts=[part(tmp_path, "serve", "a b", "100%")],
     )
-    (router,) = programs(workers={"intake": 0, "sla_monitor": 0, "notifier": 0, "desk": 0}, ports={"router": 1})
+    (router,) = programs(
+        workers={"intake": 0, "sla_monitor": 0, "notifier": 0, "desk": 0, "portal": 0}, ports={"router": 1}
+    )
     parsed = configparser.ConfigParser()
     parsed.read_string(text)
     parsed.read_string(program_settings(router, folder=tmp_path))

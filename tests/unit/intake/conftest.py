@@ -19,11 +19,11 @@ from services.intake.handlers import Unavailable
 from services.intake.idempotency_store import MemoryIdempotencyStore
 from services.intake.progress_store import MemoryProgressStore
 from services.intake.published_store import MemoryPublishedStore
-from services.intake.rate_limit import ClientLimit
 from services.intake.rejected_store import MemoryRejectedStore
 from services.intake.settings import IntakeSettings
 from services.runtime.metrics import IntakeMetrics
 from services.runtime.producing import Outgoing
+from services.runtime.rate_limit import ClientLimit
 from services.runtime.sealing import Keyring
 
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.intake.rate_limit import ClientLimit
+from services.runtime.rate_limit import ClientLimit
 
 NO_REDIS = "redis://127.0.0.1:1/0"
 

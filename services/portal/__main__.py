@@ -1,0 +1,5 @@
+"""`python -m services.portal`."""
+
+from services.portal.app import main
+
+main()

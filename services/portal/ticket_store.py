@@ -1,0 +1,94 @@
+"""What others write about tickets, read for their complainants: events, clocks, messages. Nothing is written."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from pymongo.errors import DuplicateKeyError
+
+from schemas.codes import Clock, ClockState
+from schemas.events import TicketEvent
+from schemas.topics import TICKET_EVENTS
+from services.portal.handlers import Told
+from services.portal.uploads import Unavailable
+from services.runtime.mongo import FAILED, Database
+
+MESSAGES_MAX: Final = 50
+_TYPES: Final = {kind.ce_type(): kind for kind in TICKET_EVENTS}
+_RUNS: Final = frozenset({ClockState.RUNNING.value, ClockState.BREACHED.value})
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Says `Unavailable` for a database that does not answer. A key that is there already is an answer."""
+    try:
+        yield
+    except DuplicateKeyError:
+        raise
+    except (*FAILED, TimeoutError) as error:
+        raise Unavailable from error
+
+
+class MongoTicketStore:
+    """Collections `ticket_events`, `clocks` and `notifications`."""
+
+    def __init__(self, database: Database, *, timeout_s: float) -> None:
+        self._events = database["ticket_events"]
+        self._clocks = database["clocks"]
+        self._notifications = database["notifications"]
+        self._timeout_s = timeout_s
+
+    async def events(self, ticket_id: UUID) -> Sequence[TicketEvent]:
+        """See `handlers.Tickets`."""
+        with answering():
+            async with asyncio.timeout(self._timeout_s):
+                found = await self._events.find({"ticket_id": str(ticket_id)}).to_list(None)
+        # The first document of an append carries the others, which get documents of their own afterwards.
+        numbered: dict[int, TicketEvent] = {}
+        for document in found:
+            for kind, payload in document.pop("then", ()):
+                event = _TYPES[kind].model_validate_json(payload)
+                numbered.setdefault(event.sequence, event)
+            numbered[document["sequence"]] = _TYPES[document["type"]].model_validate(document)
+        gapless: list[TicketEvent] = []
+        while following := numbered.get(len(gapless) + 1):
+            gapless.append(following)
+        return gapless
+
+    async def due(self, ticket_id: UUID) -> Mapping[Clock, datetime]:
+        """See `handlers.Tickets`."""
+        with answering():
+            async with asyncio.timeout(self._timeout_s):
+                found = await self._clocks.find({"current": str(ticket_id)}, {"state": 1, "revision": 1}).to_list(None)
+        if not found:
+            return {}
+        cycles = orjson.loads(max(found, key=lambda d: int(d["revision"]))["state"])["cycles"]
+        return {
+            Clock(cycle["clock"]): _EPOCH + timedelta(microseconds=cycle["due"])
+            for cycle in cycles
+            if cycle["state"] in _RUNS and cycle.get("due")
+        }
+
+    async def messages(self, ticket_id: UUID, complaint_id: UUID) -> Sequence[Told]:
+        """See `handlers.Tickets`."""
+        # Of several people who complained of one parcel each sees what went to them.
+        query = {"ticket_id": str(ticket_id), "person.complaint_id": str(complaint_id)}
+        shown = {"moment": 1, "state": 1, "requested_at": 1, "attempts": 1, "person": 1}
+        with answering():
+            async with asyncio.timeout(self._timeout_s):
+                found = await self._notifications.find(query, shown).to_list(None)
+        return sorted((_told(document) for document in found), key=lambda told: told.at, reverse=True)[:MESSAGES_MAX]
+
+
+def _told(document: dict[str, Any]) -> Told:
+    attempt = document["attempts"][-1] if document["attempts"] else {}
+    channel = attempt.get("channel") or "none"
+    masked = document["person"]["masked"]
+    to = masked.get({"sms": "phone", "email": "email"}.get(channel, "")) or ""
+    at = attempt.get("delivered_at") or attempt.get("sent_at") or document["requested_at"]
+    return Told(document["moment"], document["state"], channel, to, at)
