@@ -177,7 +177,7 @@ async def test_who_agrees_agrees_to_what_the_page_showed(client, running: Runnin
 async def test_what_is_missing_is_told_beside_its_field(client, running: Running, act, typed, shown):
     """Nothing is asked of the router, and what was typed stays."""
     running.tickets.by_id[TICKET] = life(
-        (e.TicketAnswered, S.ANSWERED, {}), (e.TicketSurveyRequested, S.ANSWERED, {"attempt": 1})
+        (e.TicketResolved, S.RESOLVED, {}), (e.TicketSurveyRequested, S.RESOLVED, {"attempt": 1})
     )
     answer = await _act(client, running, act, **typed)
     assert answer.status_code == 422
@@ -224,7 +224,7 @@ async def test_only_what_the_state_allows_has_a_form(client, running: Running):
     """And settled tickets offer what is left."""
     assert set(forms((await client.get(f"/t/{running.token()}")).text)) == {"add", "withdraw", "stop_surveys"}
     running.tickets.by_id[TICKET] = life((e.TicketResolved, S.RESOLVED, {}))
-    assert set(forms((await client.get(f"/t/{running.token()}")).text)) == {"accept", "appeal", "stop_surveys"}
+    assert set(forms((await client.get(f"/t/{running.token()}")).text)) == {"add", "accept", "appeal", "stop_surveys"}
     running.tickets.by_id[TICKET] = life((e.TicketClosed, S.CLOSED, {}))
     assert set(forms((await client.get(f"/t/{running.token()}")).text)) == {"stop_surveys"}
 
