@@ -28,8 +28,10 @@ from schemas.message import Actor
 from schemas.topics import TICKET_COMMAND, TOPICS
 from services.cli.audit import differences, summary
 from services.cli.demo_view import Board, trail
+from services.cli.desk import ready_made
 from services.cli.topic_reading import follow
 from services.cli.verify import show, take_snapshot
+from services.runtime import mongo
 from services.runtime.brokers import connection
 from services.runtime.settings import RuntimeSettings
 
@@ -58,7 +60,9 @@ def demo(*, leave: bool, rate: float, seed: int | None) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         console.print("Starting Kafka, database, Redis, the sandbox and the services here ...")
         running.up(folder, workers={}, policy="demo", brokers=1, detached=False, say=console.print)
-        code = asyncio.run(_play(read_run(folder) or {}, console=console, leave=leave, rate=rate, seed=seed))
+        run = read_run(folder) or {}
+        asyncio.run(_invite(run, console))
+        code = asyncio.run(_play(run, console=console, leave=leave, rate=rate, seed=seed))
     except PartUnavailableError as error:
         console.print(f"[red]The demo cannot run:[/] {error}", highlight=False)
     except KeyboardInterrupt:
@@ -71,6 +75,22 @@ def demo(*, leave: bool, rate: float, seed: int | None) -> None:
         console.print("Stopping everything that was started ...")
         running.down(folder)
     raise SystemExit(code)
+
+
+async def _invite(run: dict[str, Any], console: Console) -> None:
+    """Say where people work, with an account for each role."""
+    console.rule("Open it in a browser")
+    console.print(f"The desk      {run['http']['desk']}")
+    console.print(f"For customers {run['http']['portal']}")
+    for name, role, password in await ready_made(
+        mongo.connect(run["mongo"], database=RuntimeSettings().mongo_database)
+    ):
+        console.print(f"  {role:<16} {name:<24} {password}", highlight=False)
+    console.print(
+        "Try: the queue as the agent, a ticket, an answer of 1,500 yuan, its approval as the supervisor; a complaint on"
+        " the customers' page; an outlet, which sees its own tickets alone.",
+        highlight=False,
+    )
 
 
 async def _play(run: dict[str, Any], *, console: Console, leave: bool, rate: float, seed: int | None) -> int:
