@@ -59,7 +59,7 @@ class Erasures(Protocol):
         """Files that the ticket's events name, when the complaint opened it; none otherwise."""
 
     async def erase_traces(self, ticket: UUID, complaint: UUID) -> None:
-        """Blank what notifications and the notifier's memory show of who complained."""
+        """Blank what notifications and the notifier's memory show of who complained, and forget what was noted."""
 
     async def erase_contact(self, complaint: UUID, *, at: datetime) -> None:
         """Leave a tombstone of contact and wording."""

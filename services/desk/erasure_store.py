@@ -26,6 +26,7 @@ class ErasureStore:
         self._chunks = database[_CHUNKS]
         self._notifications = database["notifications"]
         self._addressees = database["addressees"]
+        self._notes = database["notes"]
 
     async def create_indexes(self) -> None:
         """May be called by every process at every start."""
@@ -72,6 +73,8 @@ class ErasureStore:
         await self._notifications.update_many(theirs, {"$set": {"person.masked": _NOBODY}, "$unset": {"recipient": ""}})
         known = {"_id": str(ticket), "person.complaint_id": str(complaint)}
         await self._addressees.update_many(known, {"$set": {"person.masked": _NOBODY}})
+        # People are named in what colleagues write, and nobody can tell where. The events lead nowhere then.
+        await self._notes.delete_many({"ticket_id": str(ticket)})
 
     async def erase_contact(self, complaint: UUID, *, at: datetime) -> None:
         """See `erasing.Erasures`."""

@@ -8,11 +8,13 @@ from pymongo.errors import AutoReconnect
 
 from schemas.codes import StaffRole
 from schemas.complaint import Contact
+from schemas.notes import Note
 from services.desk.contact_store import ContactStore
 from services.desk.erasing import Eraser
 from services.desk.erasure_store import ErasureStore
+from services.desk.note_store import NoteStore
 from services.runtime.mongo import Database
-from tests.unit.desk.serving import Browser, Desk, browsing
+from tests.unit.desk.serving import NOON, Browser, Desk, browsing
 
 LI = Contact(name="李四", phone="+8613800138000", email="Li@example.com")
 WHY = {"reason": "the parcel has to be delivered again"}
@@ -125,9 +127,12 @@ async def test_a_customer_is_shown_everything_that_is_stored(desk: Desk, browser
 
 
 async def test_erasing_leaves_statistics_and_nothing_personal(desk: Desk, browser: Browser) -> None:
-    """Ticket and events stay; contact, words, files, and masks of the messages go. Others' stay."""
+    """Ticket and events stay; contact, words, notes, files, and masks of the messages go. Others' stay."""
     ticket = await desk.complain(LI, state="closed")
     other = await desk.complain(Contact(phone="+8613900139000"))
+    notes = NoteStore(desk.database, desk.keyring)
+    for of in (ticket, other):
+        await notes.put(uuid4(), Note(text="He called again."), ticket=of, at=NOON)
     before = {name: desk.documents(name) for name in ("tickets", "ticket_events")}
     await desk.add("manager", StaffRole.CENTRE_MANAGER)
     await browser.sign_in("manager")
@@ -145,6 +150,7 @@ async def test_erasing_leaves_statistics_and_nothing_personal(desk: Desk, browse
     assert [len(desk.documents(name)) for name in ("evidence.files", "evidence.chunks")] == [1, 1]
     masks = {d["ticket_id"]: d["person"]["masked"]["phone"] for d in desk.documents("notifications")}
     assert masks == {str(ticket): None, str(other): "138****1234"}
+    assert [document["ticket_id"] for document in desk.documents("notes")] == [str(other)]
     assert {name: desk.documents(name) for name in before} == before
     (kept,) = desk.documents("erasures")
     assert (kept["digests"], kept["reason"]) == ([], "")
