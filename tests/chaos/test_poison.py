@@ -29,8 +29,9 @@ from tests.chaos.whole_system import System, complaints, feed, settle, whole_sys
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 GOLDEN = Path(__file__).parents[2] / "schemas" / "golden"
+READING = ("router", "sla_monitor", "notifier", "desk")
 READERS = {
-    topic: [f"amends-{service}" for service in topic.consumers if service in ("router", "sla_monitor", "notifier")]
+    topic: [f"amends-{service}" for service in topic.consumers if service in READING]
     for topic in TOPICS.values()
     if topic.consumers != ("downstream",)
 }
