@@ -21,7 +21,7 @@ policies when they find none.
 
 BEHIND = ("nice", "-n", "5")
 """How all run that nobody waits for: what has been accepted lies safely in Kafka and can wait a little."""
-ANSWERING = ("intake", "desk")
+ANSWERING = ("intake", "desk", "portal")
 
 SERVICES = ("intake", "router", "sla_monitor", "notifier", "desk", "portal")
 

@@ -15,7 +15,6 @@ from uuid import UUID, uuid5
 from schemas import commands as c
 from schemas import ids
 from schemas.codes import ActorKind, TicketState
-from schemas.lifecycle import target
 from schemas.message import Actor
 from services.portal.case import Case
 
@@ -47,7 +46,7 @@ _COMMANDS: Final[Mapping[Act, str]] = MappingProxyType(
         Act.STOP_SURVEYS: "stop_surveys",
     }
 )
-"""The command that each becomes, by which `schemas/lifecycle.py` says whether a state allows it."""
+"""The command that each becomes, by which `schemas/ticket.py` says whether it is possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +67,7 @@ def possible(case: Case) -> tuple[Act, ...]:
 
 def is_possible(act: Act, case: Case) -> bool:
     """Whether the router would take it, as far as can be told; it alone knows windows of time."""
-    if target(case.state, _COMMANDS[act]) is None:
-        return False
-    match act:
-        case Act.ACCEPT:
-            return not case.is_accepted
-        case Act.RATE:
-            return case.is_survey_open
-        case _:
-            return True
+    return _COMMANDS[act] in case.possible
 
 
 def problems(given: Given) -> dict[str, str]:

@@ -8,16 +8,20 @@ from typing import Any, Final
 from uuid import UUID
 
 from schemas import events as e
+from schemas import ticket
 from schemas.classification import Classification
 from schemas.codes import ActorKind, TicketState
 from schemas.complaint import Money
 
 REPLIES: Final = ("answered", "appeal_decided", "resolved")
 """Steps that give the complainant something to accept or to appeal against."""
+_ACCEPTED: Final = "accepted"
+"""Outcome of a ticket that is settled because its complainant agreed."""
 _TOLD: Final[Mapping[type[e.TicketEvent], str]] = {
     e.TicketOpened: "opened",
     e.TicketAssigned: "assigned",
     e.TicketFollowedUp: "followed_up",
+    e.TicketRepeatLinked: "followed_up",
     e.TicketReopened: "reopened",
     e.TicketReviewStarted: "review_started",
     e.TicketReviewCompleted: "review_completed",
@@ -81,14 +85,14 @@ class Case:
     """The answer, the decision or the resolution that stands."""
     wanted: Step | None = None
     """What the complainant was asked for and has not given yet."""
-    is_accepted: bool = False
-    """Whether the complainant agreed to `reply`."""
-    is_survey_open: bool = False
+    possible: tuple[str, ...] = ()
+    """Names of the commands that the router would take, as far as state and history tell."""
 
 
 def fold(events: Iterable[e.TicketEvent]) -> Case | None:
     """The case that events make, in order and from the first; None when there is none."""
     case: Case | None = None
+    events = tuple(events)
     for event in events:
         if isinstance(event, e.TicketOpened):
             case = Case(
@@ -104,7 +108,7 @@ def fold(events: Iterable[e.TicketEvent]) -> Case | None:
             )
         elif case is not None:
             case = _after(case, event)
-    return case
+    return case and dataclasses.replace(case, possible=ticket.possible(ticket.fold(events)))
 
 
 def _after(case: Case, event: e.TicketEvent) -> Case:
@@ -113,8 +117,9 @@ def _after(case: Case, event: e.TicketEvent) -> Case:
     step = _step(event, kind) if kind else None
     if step is not None:
         changed["steps"] = (*case.steps, step)
-        if kind in REPLIES:
-            changed |= {"reply": step, "is_accepted": False}
+        # Settled because the complainant agreed: what was agreed to stands.
+        if kind in REPLIES and step.code != _ACCEPTED:
+            changed["reply"] = step
     if kind == "customer_awaited":
         changed["wanted"] = step
     elif event.state is not TicketState.WAITING_CUSTOMER:
@@ -129,11 +134,7 @@ def _changed(case: Case, event: e.TicketEvent) -> dict[str, Any]:
         case e.TicketClassified():
             return {"matter": _matter(event.classification)}
         case e.TicketReopened():
-            return {"reply": None, "is_accepted": False, "is_survey_open": False}
-        case e.TicketAccepted():
-            return {"is_accepted": True}
-        case e.TicketSurveyRequested() | e.TicketSurveyAnswered() | e.TicketSurveyExhausted():
-            return {"is_survey_open": isinstance(event, e.TicketSurveyRequested)}
+            return {"reply": None}
         case _:
             return {}
 

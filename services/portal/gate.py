@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.runtime.logging import get_logger
 from services.runtime.metrics import PortalMetrics
+from services.runtime.private_link import PATH
 from services.runtime.rate_limit import ClientLimit
 
 log = get_logger(__name__)
@@ -33,7 +34,7 @@ HEADERS: Final = {
 }
 STATIC: Final = "/static/"
 _OPERATION: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-_LABELS: Final = (("/t/", "private"), ("/sent/", "sent"), (STATIC, "static"))
+_LABELS: Final = ((PATH, "private"), ("/sent/", "sent"), (STATIC, "static"))
 
 Notice = Callable[[Request, str, int], Response]
 """A polite page of this kind with this status."""

@@ -106,8 +106,8 @@ class Tickets(Protocol):
 class Notes(Protocol):
     """Words, sealed. Every call raises `Unavailable` when the database does not answer."""
 
-    async def for_customer(self, refs: Collection[UUID]) -> Mapping[UUID, str]:
-        """What the complainant may read of these notes, where there is something."""
+    async def for_customer(self, refs: Collection[UUID], *, ticket: UUID) -> Mapping[UUID, str]:
+        """What the complainant may read of these notes of a ticket, where there is something."""
 
     async def put(self, ref: UUID, note: Note, *, ticket: UUID, at: datetime) -> None:
         """Keep one about a ticket. Again is harmless."""
@@ -272,7 +272,7 @@ class PrivatePage:
         return View(
             case=case,
             promise=next_promise(case, await self.tickets.due(holder.ticket_id), now=self.now()),
-            words=await self.notes.for_customer(refs),
+            words=await self.notes.for_customer(refs, ticket=case.ticket_id),
             messages=await self.tickets.messages(holder.ticket_id, holder.complaint_id),
             acts=actions.possible(case),
             form=self.tokens.form(holder, reply=_reply(case), number=form),

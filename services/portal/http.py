@@ -28,6 +28,7 @@ from services.portal.uploads import Unavailable
 from services.portal.wording import Wording
 from services.runtime.accept_language import preferred
 from services.runtime.metrics import PortalMetrics
+from services.runtime.private_link import PATH
 from services.runtime.rate_limit import ClientLimit
 
 _STATIC: Final = {
@@ -132,9 +133,9 @@ class PortalRoutes:
             ("/", self.form, "GET"),
             ("/", self.send, "POST"),
             ("/sent/{complaint_id}", self.sent, "GET"),
-            ("/t/{token}", self.ticket, "GET"),
-            ("/t/{token}/{act}", self.back, "GET"),
-            ("/t/{token}/{act}", self.act, "POST"),
+            (PATH + "{token}", self.ticket, "GET"),
+            (PATH + "{token}/{act}", self.back, "GET"),
+            (PATH + "{token}/{act}", self.act, "POST"),
             ("/static/{name}", self.static, "GET"),
             ("/robots.txt", self.robots, "GET"),
         ):
@@ -191,7 +192,7 @@ class PortalRoutes:
         """The page of an action, loaded again, is the private page."""
         lang = request.query_params.get("lang")
         query = f"?lang={lang}" if lang in self._wording else ""
-        return self._see(f"/t/{_token(request)}{query}")
+        return self._see(f"{PATH}{_token(request)}{query}")
 
     async def act(self, request: Request) -> Response:
         """Ask for something, then show the page that tells what became of it."""
@@ -223,7 +224,7 @@ class PortalRoutes:
             return await self._ticket(request, holder, not_done=outcome)
         self._metrics.actions.labels(act=act, result="asked").inc()
         done = self._private.tokens.done(holder, outcome.act, outcome.commands)
-        return self._see(f"/t/{_token(request)}?done={done}&lang={words.language}")
+        return self._see(f"{PATH}{_token(request)}?done={done}&lang={words.language}")
 
     async def static(self, request: Request) -> Response:
         """Style, script and icon: ours, since the policy lets no other be loaded."""
@@ -239,7 +240,7 @@ class PortalRoutes:
 
     async def robots(self, _request: Request) -> Response:
         """Private pages are nobody's to index."""
-        return PlainTextResponse("User-agent: *\nDisallow: /t/\nDisallow: /sent/\n")
+        return PlainTextResponse(f"User-agent: *\nDisallow: {PATH}\nDisallow: /sent/\n")
 
     def notice(self, request: Request, kind: str, status: int) -> Response:
         """A polite page without a form."""
@@ -264,7 +265,7 @@ class PortalRoutes:
         view = await self._private.view(holder, done=done, form=not_done.form if not_done else None)
         if view is None:
             return self.notice(request, "no_ticket", 404)
-        base = f"/t/{_token(request)}"
+        base = f"{PATH}{_token(request)}"
         refresh = None
         if view.outcome and view.outcome.kind is OutcomeKind.PENDING:
             refresh = _again(request, base, {"done": request.query_params["done"], "lang": words.language.value})

@@ -1,4 +1,4 @@
-"""Words about tickets: collection `notes`, `{_id: note_ref, sealed}`, opened in memory with their reference."""
+"""Words about tickets: collection `notes`, see `schemas/notes.py`. Opened in memory, with their reference."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -25,13 +25,14 @@ class MongoNoteStore:
         self._keyring = keyring
         self._timeout_s = timeout_s
 
-    async def for_customer(self, refs: Collection[UUID]) -> Mapping[UUID, str]:
-        """See `handlers.Notes`. A note that was erased has no words."""
+    async def for_customer(self, refs: Collection[UUID], *, ticket: UUID) -> Mapping[UUID, str]:
+        """See `handlers.Notes`. A note that was erased, or belongs to another ticket, has no words."""
         if not refs:
             return {}
         with answering():
             async with asyncio.timeout(self._timeout_s):
-                found = await self._notes.find({"_id": {"$in": [str(ref) for ref in refs]}}).to_list(None)
+                query = {"_id": {"$in": [str(ref) for ref in refs]}, "ticket_id": str(ticket)}
+                found = await self._notes.find(query).to_list(None)
         words: dict[UUID, str] = {}
         for document in found:
             ref = UUID(document["_id"])

@@ -104,7 +104,7 @@ async def test_messages_are_those_to_the_complainant(database: Database, tickets
 
 
 async def test_of_a_note_only_what_is_for_the_customer_is_read(database: Database, tmp_path: Path):
-    """What is kept twice is kept once, sealed; what cannot be opened is as if it were not there."""
+    """Kept twice is kept once, sealed; what cannot be opened, or is another ticket's, is as if it were not there."""
     keyring = Keyring.create(tmp_path / "keyring.json")
     notes = MongoNoteStore(database, keyring, timeout_s=5)
     told, inside, broken = uuid4(), uuid4(), uuid4()
@@ -113,9 +113,11 @@ async def test_of_a_note_only_what_is_for_the_customer_is_read(database: Databas
     await notes.put(inside, Note(text="inside"), ticket=TICKET, at=NOW)
     document = await database["notes"].find_one({"_id": str(told)})
     assert document is not None
+    assert (document["ticket_id"], document["written_at"]) == (str(TICKET), NOW)
     assert b"inside" not in document["sealed"]["ciphertext"]
     await database["notes"].insert_one({**document, "_id": str(broken)})
-    assert await notes.for_customer({told, inside, broken, uuid4()}) == {told: "outside"}
+    assert await notes.for_customer({told, inside, broken, uuid4()}, ticket=TICKET) == {told: "outside"}
+    assert await notes.for_customer({told}, ticket=uuid4()) == {}
 
 
 async def test_the_first_evidence_of_a_file_holds(database: Database):

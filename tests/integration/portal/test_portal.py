@@ -104,7 +104,8 @@ async def _answer(network: Network, complaint_id: UUID, note: Note) -> None:
     ticket = _ticket(network, complaint_id)
     ref = uuid4()
     sealed = network.keyring.seal(note.seal_bytes(), about=ref)
-    network.database["notes"].insert_one({"_id": str(ref), "sealed": dict(sealed)})
+    kept = {"ticket_id": str(ids.ticket_id(complaint_id)), "written_at": datetime.now(UTC)}
+    network.database["notes"].insert_one({"_id": str(ref), "sealed": dict(sealed), **kept})
     steps: list[c.Action] = [c.StartReview(), c.CompleteReview(), c.Answer(remedy="redeliver")]
     asked = [
         c.TicketCommand(

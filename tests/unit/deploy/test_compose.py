@@ -48,3 +48,12 @@ def test_what_is_mounted_and_depended_on_exists(composed):
             known = (FILE.parent / source).exists() if source.startswith(".") else source in composed["volumes"]
             assert known, (name, volume)
         assert set(service.get("depends_on", ())) <= set(composed["services"]), name
+
+
+def test_links_in_messages_lead_to_the_portal(composed):
+    """Not to the desk, whose port is its neighbour."""
+    services = composed["services"]
+    (port,) = services["portal"]["ports"]
+    assert f"http://localhost:{port.split(':')[0]}}}" in services["notifier"]["environment"]["AMENDS_PORTAL_URL"]
+    published = [one for service in services.values() for one in service.get("ports", ())]
+    assert len({one.rpartition(":")[0].rpartition(":")[2] for one in published}) == len(published)

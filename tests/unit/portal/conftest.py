@@ -100,7 +100,7 @@ class Tickets:
 class Notes:
     by_ref: dict[UUID, Note] = field(default_factory=dict)
 
-    async def for_customer(self, refs: Collection[UUID]) -> Mapping[UUID, str]:
+    async def for_customer(self, refs: Collection[UUID], *, ticket: UUID) -> Mapping[UUID, str]:
         return {r: self.by_ref[r].for_customer for r in refs if r in self.by_ref and self.by_ref[r].for_customer}
 
     async def put(self, ref: UUID, note: Note, *, ticket: UUID, at: datetime) -> None:

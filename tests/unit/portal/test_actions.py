@@ -1,14 +1,43 @@
 """What a complainant may do in which state."""
 
-import pytest
+from importlib.resources import files
+from uuid import uuid4
 
+import pytest
+import yaml
+
+from schemas import commands as c
 from schemas import events as e
+from schemas import ticket
 from schemas.codes import TicketState
-from services.portal.actions import Act, possible
+from schemas.lifecycle import LEGAL
+from services.portal import wording
+from services.portal.actions import Act, Given, commands, possible
 from services.portal.case import fold
+from services.router.opening import opening
 from tests.unit.portal.tickets import life
+from tests.unit.router.examples import AT, NOBODY, command, complaint, decided, said
 
 S = TicketState
+REVIEWED = (c.StartReview(), c.CompleteReview())
+ANSWERED = (*REVIEWED, c.Answer(remedy="refund"))
+RESOLVED = (*ANSWERED, c.Resolve(outcome="refunded"))
+APPEALED = (*ANSWERED, c.Appeal())
+WAYS = (
+    (S.OPENED, ()),
+    (S.IN_REVIEW, REVIEWED[:1]),
+    (S.INVESTIGATING, REVIEWED),
+    (S.WAITING_CUSTOMER, (*REVIEWED, c.WaitForCustomer())),
+    (S.WAITING_THIRD_PARTY, (*REVIEWED, c.WaitForThirdParty())),
+    (S.ANSWERED, ANSWERED),
+    (S.APPEALED, APPEALED),
+    (S.APPEAL_DECIDED, (*APPEALED, c.DecideAppeal(changed=True, remedy="refund"))),
+    (S.RESOLVED, RESOLVED),
+    (S.RESOLVED, (*ANSWERED, c.Accept())),
+    (S.RESOLVED, (*RESOLVED, c.RequestSurvey())),
+    (S.CLOSED, (*RESOLVED, c.Close())),
+    (S.WITHDRAWN, (c.Withdraw(),)),
+)
 OPEN = {"add", "withdraw", "stop_surveys"}
 
 
@@ -58,3 +87,63 @@ def test_agreeing_is_for_once_until_there_is_another_answer():
     assert again is not None
     assert Act.ACCEPT not in possible(once)
     assert Act.ACCEPT in possible(again)
+
+
+def lived(*actions: c.Action) -> list[e.TicketEvent]:
+    """The events of a ticket of which this was asked, as the router tells them."""
+    known = said(needs_review=True)
+    events = list(opening(complaint(), number="1", said=known, major=False, waybills=(), places=(), assignment=None))
+    for action in actions:
+        before = ticket.fold(events)
+        events += decided(before, command(before, action, str(before.version)), NOBODY)
+    return events
+
+
+@pytest.mark.parametrize(("state", "actions"), WAYS)
+def test_what_is_offered_is_legal_and_the_router_takes_it(state, actions):
+    """Every command of every action, one after the other, whether it brings words, files or both."""
+    events = lived(*actions)
+    case = fold(events)
+    assert case is not None
+    assert case.state is state
+    assert Act.ACCEPT not in possible(case) or state in {S.ANSWERED, S.RESOLVED, S.APPEAL_DECIDED}
+    for act in possible(case):
+        for evidence in ((), (uuid4(),)) if act is Act.ADD else ((),):
+            after = ticket.fold(events)
+            given = Given(act, "words", 4)
+            for asked in commands(given, case=case, command=uuid4(), evidence=evidence, at=AT):
+                assert state in LEGAL[asked.action.name]
+                told = decided(after, asked)
+                assert told
+                for event in told:
+                    assert not isinstance(event, e.TicketCommandRefused), (act, event)
+                    after = ticket.apply(after, event)
+
+
+def test_what_was_agreed_to_stands_and_is_not_asked_again():
+    """Agreeing settles the ticket: the answer stays on the page."""
+    case = fold(lived(*ANSWERED, c.Accept()))
+    assert case is not None
+    assert case.state is S.RESOLVED
+    assert case.reply is not None
+    assert (case.reply.kind, case.reply.code) == ("answered", "refund")
+    assert Act.ACCEPT not in possible(case)
+    assert Act.APPEAL in possible(case)
+
+
+@pytest.mark.parametrize("end", [c.RecordSurvey(score=5), c.StopSurveys()])
+def test_after_a_survey_there_is_none_to_stop(end):
+    """Neither when it was answered nor when it was stopped."""
+    case = fold(lived(*RESOLVED, c.RequestSurvey(), end))
+    assert case is not None
+    assert not {Act.RATE, Act.STOP_SURVEYS} & set(possible(case))
+
+
+def test_refusals_are_worded_by_the_codes_that_the_router_gives():
+    """And by the portal's own three."""
+    known = yaml.safe_load((files("services.desk") / "data" / "reasons.yaml").read_text("utf-8"))
+    for words in wording.load().values():
+        codes = set(words["refused"]) - {"form_unknown", "unavailable", "other"}
+        assert codes <= set(known)
+        assert codes >= {"illegal_in_state", "version_moved_on", "already_accepted", "already_appealed"}
+        assert codes >= {"appeal_window_over", "survey_is_over", "not_asked"}

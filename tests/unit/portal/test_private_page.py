@@ -8,9 +8,10 @@ import pytest
 from schemas import commands as c
 from schemas import events as e
 from schemas import ids
-from schemas.codes import ActorKind, Clock, TicketState
+from schemas.codes import ActorKind, Channel, Clock, TicketState
 from schemas.complaint import Money
 from schemas.notes import Note
+from schemas.sealed import MaskedContact
 from services.portal.handlers import Told
 from services.portal.uploads import Unavailable
 from tests.unit.portal.conftest import NOW, Running
@@ -75,6 +76,26 @@ async def test_links_that_open_nothing_all_get_the_same_page(client, running: Ru
     assert {answer.status_code for answer in answers.values()} == {404}
     assert len({answer.text for answer in answers.values()}) == 1
     assert (await client.get(f"/t/{running.token(generation=1)}")).status_code == 200
+
+
+async def test_whose_ticket_was_linked_to_it_has_its_page(client, running: Running):
+    """The link names that complaint; the page tells that another one was added."""
+    other = uuid4()
+    linked = {
+        "complaint_id": other, "channel": Channel.WEB, "received_at": AT, "contact_ref": uuid4(),
+        "masked": MaskedContact(phone="139****9000"), "matched_by": "by_hand", "repeats": 1, "from_ticket": uuid4(),
+    }  # fmt: skip
+    assert (await client.get(f"/t/{running.token(complaint=other)}")).status_code == 404
+    running.tickets.by_id[TICKET] = life((e.TicketRepeatLinked, S.OPENED, linked))
+    answer = await client.get(f"/t/{running.token(complaint=other)}")
+    assert answer.status_code == 200
+    assert "Another complaint about the same matter was added" in answer.text
+
+
+async def test_a_form_that_would_do_nothing_is_not_shown(client, running: Running):
+    """When the survey is over there is none to stop."""
+    running.tickets.by_id[TICKET] = life((e.TicketSurveyExhausted, S.CLOSED, {"attempts": 3}))
+    assert list(forms((await client.get(f"/t/{running.token()}")).text)) == []
 
 
 async def test_words_are_kept_before_the_command_is_asked_for(client, running: Running):
