@@ -7,7 +7,7 @@ ARGS ?=
 export AMENDS_CACHE ?= $(HOME)/.cache/amends
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check unit integration chaos fuzz simulate mutants bench bench-peers bench-scale up down status docs lock clean
+.PHONY: help install demo test check unit integration journeys screenshots chaos fuzz simulate mutants bench bench-peers bench-scale up down status docs lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,12 @@ unit: install  ## Unit and property tests, and contract tests on simulated parts
 
 integration: install  ## Tests on real Kafka, database and Redis
 	@$(BIN)/python -m pytest tests/contract tests/integration $(ARGS)
+
+journeys: install  ## What people do with desk and portal, in a real browser on everything real
+	@$(BIN)/python -m pytest tests/journeys $(ARGS)
+
+screenshots: install  ## Take the pictures in docs/images/ anew
+	@$(BIN)/python -m tests.journeys $(ARGS)
 
 chaos: install  ## Inject 200 faults of every kind under load and compare what came out with what was accepted; ARGS=--faults=40
 	@$(BIN)/python -m pytest tests/chaos/test_faults.py -s --chaos=long --report=docs/reliability.md $(ARGS)

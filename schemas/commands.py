@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Discriminator, Field, model_validator
 
 from schemas.classification import Matter
-from schemas.codes import ApologyTier, Channel, Demand, RiskFlag, Severity
+from schemas.codes import ApologyTier, Channel, Demand, Language, RiskFlag, Severity
 from schemas.complaint import Money
 from schemas.message import Actor, Code, Message, Part, RoutingKey
 from schemas.sealed import MaskedContact
@@ -342,6 +342,13 @@ class ChangeSeverity(Part):
     severity: Severity
 
 
+class ChooseLanguage(Part):
+    """The complainant wants to be written to in this language from now on."""
+
+    name: Literal["choose_language"] = "choose_language"
+    language: Language
+
+
 class Withdraw(Part):
     """The complainant takes the complaint back."""
 
@@ -382,6 +389,7 @@ Action = Annotated[
     | WaitForThirdParty
     | Resume
     | ChangeSeverity
+    | ChooseLanguage
     | Apologise
     | AgreeClaim
     | RecordPayment

@@ -166,6 +166,14 @@ class TicketSeverityChanged(TicketEvent):
     severity: Severity
 
 
+class TicketLanguageChosen(TicketEvent):
+    """What is written to its complainants is in this language from now on."""
+
+    TYPE: ClassVar[str] = "amends.ticket.language_chosen"
+
+    language: Language
+
+
 class TicketReviewStarted(TicketEvent):
     """The centre looks at it."""
 

@@ -75,6 +75,7 @@ LEGAL: Final[Mapping[str, Mapping[TicketState, TicketState | str]]] = MappingPro
         "resume": _in(WAITING, EARLIER),
         # At any time
         "change_severity": _in(OPEN, SAME),
+        "choose_language": _in(frozenset(S) - TERMINAL, SAME),
         "apologise": _in(_NOT_WITHDRAWN, SAME),
         "agree_claim": _in((_NOT_WITHDRAWN & (_IN_WORK | _ASKED)), SAME),
         "record_payment": _in(S, SAME),

@@ -223,6 +223,8 @@ def _changes(ticket: Ticket, event: e.TicketEvent) -> dict[str, Any]:  # noqa: P
             return _ANEW
         case e.TicketSeverityChanged():
             return {"severity": event.severity}
+        case e.TicketLanguageChosen():
+            return {"language": event.language}
         case e.TicketReviewCompleted():
             return {"needs_review": False}
         case e.TicketLinked():

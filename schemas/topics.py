@@ -49,6 +49,7 @@ TICKET_EVENTS: Final[tuple[type[events.TicketEvent], ...]] = (
     events.TicketRepeatLinked,
     events.TicketReopened,
     events.TicketSeverityChanged,
+    events.TicketLanguageChosen,
     events.TicketReviewStarted,
     events.TicketReviewCompleted,
     events.TicketLinked,

@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that runs on a real part is an integration test, wherever it stands."""
     for item in items:
-        if {"stack", "own_stack"} & set(getattr(item, "fixturenames", ())):
+        if {"stack", "own_stack", "network"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
 
 

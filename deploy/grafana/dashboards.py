@@ -177,7 +177,87 @@ def pipeline() -> Dashboard:
     )
 
 
-DASHBOARDS: Final = MappingProxyType({"pipeline": pipeline, "time-limits": time_limits})
+def desk_and_portal() -> Dashboard:
+    """Can people work, and are complainants let in: how new and how fast pages are, what fails, who is put off."""
+    return _dashboard(
+        "Amends: desk and portal",
+        "amends-desk-portal",
+        [
+            [
+                number("Desk behind, p95", "amends_desk_lag_seconds:p95_5m", unit="s", bad_from=5),
+                number(
+                    "Desk, share that fails",
+                    "max(surface:amends_desk_failed:ratio5m)",
+                    unit="percentunit",
+                    bad_from=0.01,
+                ),
+                number("Portal, share that fails", "amends_portal_failed:ratio5m", unit="percentunit", bad_from=0.01),
+                number("Browsers that listen", "sum(amends_desk_listeners)"),
+                number("Desks that do not hear of changes at once", "count(amends_desk_is_live == 0)", bad_from=1),
+            ],
+            [
+                lines(
+                    "Desk, request to answer",
+                    (_quantile(0.5, "amends_desk_request_seconds", "surface"), "median, {{surface}}"),
+                    (_quantile(0.95, "amends_desk_request_seconds", "surface"), "p95, {{surface}}"),
+                    unit="s",
+                ),
+                lines(
+                    "Questions to the database, p95", ("kind:amends_desk_query_seconds:p95_5m", "{{kind}}"), unit="s"
+                ),
+                lines(
+                    "Answers of the desk a second",
+                    (
+                        "sum by (surface, status) (rate(amends_desk_request_seconds_count[1m]))",
+                        "{{surface}} {{status}}",
+                    ),
+                ),
+            ],
+            [
+                lines(
+                    "Sign-ins put off, 15 min",
+                    (
+                        'sum by (surface) (increase(amends_desk_request_seconds_count{status="429"}[15m]))',
+                        "{{surface}}",
+                    ),
+                ),
+                lines(
+                    "From Kafka to the desk",
+                    (_quantile(0.5, "amends_desk_lag_seconds"), "median"),
+                    (_quantile(0.99, "amends_desk_lag_seconds"), "p99"),
+                    unit="s",
+                ),
+                lines(
+                    "Notices of changes a second",
+                    ("sum by (result) (rate(amends_desk_notices_total[1m]))", "{{result}}"),
+                    ("sum(rate(amends_desk_refreshes_total[1m]))", "told to load anew"),
+                ),
+            ],
+            [
+                lines(
+                    "Public form a second", ("sum by (result) (rate(amends_portal_complaints_total[1m]))", "{{result}}")
+                ),
+                lines(
+                    "Actions on private pages a second",
+                    ("sum by (act, result) (rate(amends_portal_actions_total[1m]))", "{{act}}: {{result}}"),
+                ),
+                lines(
+                    "Links that opened nothing, 15 min",
+                    ("sum by (why) (increase(amends_portal_links_refused_total[15m]))", "{{why}}"),
+                ),
+                lines(
+                    "Portal, request to page",
+                    (_quantile(0.95, "amends_portal_request_seconds", "page"), "p95, {{page}}"),
+                    unit="s",
+                ),
+            ],
+        ],
+    )
+
+
+DASHBOARDS: Final = MappingProxyType(
+    {"desk-and-portal": desk_and_portal, "pipeline": pipeline, "time-limits": time_limits}
+)
 """Each by the name of its file."""
 
 

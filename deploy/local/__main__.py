@@ -1,9 +1,10 @@
-"""Fetch and build what the local stack needs, before anything waits for it: `python -m deploy.local`."""
+"""Fetch and build what the local stack and its tests need, before anything waits for it: `python -m deploy.local`."""
 
 import sys
 
 import click
 
+from deploy.local.chromium import chromium
 from deploy.local.database import server
 from deploy.local.java import java
 from deploy.local.kafka import fetch_jars
@@ -12,9 +13,9 @@ from deploy.local.part import PartUnavailableError
 
 @click.command()
 def main() -> None:
-    """Fetch Kafka and build the database into the cache. Ends with 1 and a sentence for each part that failed."""
+    """Fetch Kafka, build the database, find a browser. Ends with 1 and a sentence for each part that failed."""
     failed = False
-    for prepare in (java, fetch_jars, server):
+    for prepare in (java, fetch_jars, server, chromium):
         try:
             click.echo(prepare())
         except PartUnavailableError as error:

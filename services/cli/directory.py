@@ -10,8 +10,8 @@ from typing import NoReturn, TypeVar
 import click
 import yaml
 
-from services.router.directory import Organisation, WrongOrganisation
-from services.router.directory_store import DirectoryStore
+from services.organisation.directory import Organisation, WrongOrganisation
+from services.organisation.directory_store import DirectoryStore
 from services.runtime import mongo
 from services.runtime.settings import RuntimeSettings, load
 from services.runtime.written import WrongYaml, read_yaml_file

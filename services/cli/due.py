@@ -11,11 +11,11 @@ import click
 
 from schemas.codes import SUBCODES, Category, Channel, Clock, RiskFlag, Severity, Source
 from services.cli.due_cases import answer_case
-from services.sla_monitor.calendar import Pause
+from services.service_levels.calendar import Pause
+from services.service_levels.opening_hours import CalendarError
+from services.service_levels.policy import OWNER, UNIT, Case, PolicyError, SlaPolicy, read_policy
+from services.service_levels.rulebook import Rulebook
 from services.sla_monitor.explanation import Explanation, explain
-from services.sla_monitor.opening_hours import CalendarError
-from services.sla_monitor.policy import OWNER, UNIT, Case, PolicyError, SlaPolicy, read_policy
-from services.sla_monitor.rulebook import Rulebook
 
 WRONG_INPUT = 2
 _T = TypeVar("_T")

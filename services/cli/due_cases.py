@@ -12,8 +12,8 @@ from itertools import islice
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from services.sla_monitor.calendar import Calendar
-from services.sla_monitor.opening_hours import CalendarError
+from services.service_levels.calendar import Calendar
+from services.service_levels.opening_hours import CalendarError
 
 _CALENDAR_FIELDS: Final = (
     "hours",

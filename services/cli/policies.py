@@ -14,8 +14,10 @@ import yaml
 from services.runtime import mongo
 from services.runtime.retries import UNAVAILABLE
 from services.runtime.settings import RuntimeSettings, load
-from services.sla_monitor.policy import PolicyError, SlaPolicy, read_policy
-from services.sla_monitor.policy_store import PolicyStore
+from services.service_levels.policy import PolicyError, read_policy
+from services.service_levels.policy_store import PolicyStore
+from services.service_levels.versions import in_force
+from services.service_levels.written_form import written
 
 T = TypeVar("T")
 
@@ -60,14 +62,14 @@ def load_file(file: str) -> None:
 def list_all(*, as_json: bool) -> None:
     """All versions and the times from which they hold."""
     versions = _ask(lambda store: store.versions())
-    in_force = _in_force(versions)
+    now_in_force = in_force(versions, datetime.now(UTC))
     rows: list[dict[str, Any]] = [
         {
             "version": v.version,
             "name": v.name,
             "effective_from": v.effective_from.isoformat(),
             "clocks": len(v.clocks),
-            "in_force": v is in_force,
+            "in_force": v is now_in_force,
         }
         for v in versions
     ]
@@ -85,29 +87,15 @@ def list_all(*, as_json: bool) -> None:
 def show(*, version: int | None, as_json: bool) -> None:
     """One version, or the one in force, as YAML that `load` understands."""
     versions = _ask(lambda store: store.versions())
-    shown = _in_force(versions) if version is None else next((v for v in versions if v.version == version), None)
+    wanted = in_force(versions, datetime.now(UTC)) if version is None else None
+    shown = wanted or next((v for v in versions if v.version == version), None)
     if shown is None:
         known = ", ".join(str(v.version) for v in versions) or "none"
         _refuse([f"no such version; loaded are: {known}. The first start of the SLA monitor loads the default."])
     if as_json:
         click.echo(shown.model_dump_json())
         return
-    click.echo(yaml.safe_dump(_written(shown), allow_unicode=True, sort_keys=False), nl=False)
-
-
-def _written(shown: SlaPolicy) -> dict[str, Any]:
-    """As in a file: a target is the text that was written."""
-    content: dict[str, Any] = shown.model_dump(mode="json", exclude_defaults=True)
-    for clock in content["clocks"].values():
-        for rule in clock["rules"]:
-            rule["target"] = rule["target"]["text"]
-    return content
-
-
-def _in_force(versions: list[SlaPolicy]) -> SlaPolicy | None:
-    now = datetime.now(UTC)
-    begun = [v for v in versions if v.effective_from <= now]
-    return max(begun, key=lambda v: (v.effective_from, v.version)) if begun else next(iter(versions), None)
+    click.echo(yaml.safe_dump(written(shown), allow_unicode=True, sort_keys=False), nl=False)
 
 
 def _ask(question: Callable[[PolicyStore], Awaitable[T]]) -> T:

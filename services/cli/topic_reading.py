@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from services.runtime.brokers import connection
+from services.runtime.letters import time_of
 from services.runtime.settings import RuntimeSettings
 
 
@@ -25,14 +26,6 @@ class Record:
     type: str
     headers: dict[str, bytes]
     payload: dict[str, Any] | None
-
-
-def time_of(record: Any) -> datetime:
-    """When the broker or the producer says that it was; the epoch where that is no time at all."""
-    try:
-        return datetime.fromtimestamp(record.timestamp / 1000, UTC)
-    except (OverflowError, ValueError, OSError):  # somebody else's record
-        return datetime.fromtimestamp(0, UTC)
 
 
 async def read_to_end(settings: RuntimeSettings, topics: Sequence[str]) -> AsyncIterator[Record]:

@@ -17,8 +17,8 @@ from rich.table import Table
 
 from schemas.topics import TOPICS
 from services.cli.audit import Difference, Snapshot, differences, settled, summary
-from services.cli.dead_letters import read_letters
 from services.cli.topic_reading import read_to_end
+from services.runtime.letters import KafkaLetters, dead_letter_topics
 from services.runtime.mongo import connect
 from services.runtime.settings import RuntimeSettings
 
@@ -77,7 +77,7 @@ async def take_snapshot(where: dict[str, Any]) -> Snapshot:
                 snapshot.add(record.topic, record.type, record.payload)
             except KeyError:
                 continue  # a poison message: its consumer says what it is, in the dead letters
-    letters = await read_letters(settings, [t.dead_letters for t in TOPICS.values()])
+    letters = await KafkaLetters(settings).read(dead_letter_topics())
     snapshot.dead_letters = [(letter.id, letter.summary()["reason"]) for letter in letters if not letter.was_replayed]
     snapshot.set_aside = {
         (dict(letter.original.headers).get("ce_id") or b"").decode("ascii", "replace") for letter in letters

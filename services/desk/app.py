@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Protocol
+from uuid import UUID
 
 import httpx
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from schemas.sealed import Sealed
 from schemas.topics import NOTIFICATION_EVENT, SLA_EVENT, TICKET_EVENT
 from services.desk import rights
 from services.desk.account_store import AccountStore
@@ -17,50 +20,81 @@ from services.desk.asking import Asking
 from services.desk.attempt_store import AttemptStore
 from services.desk.audit_store import AuditStore
 from services.desk.board_store import BoardStore
+from services.desk.cluster_store import ClusterStore
 from services.desk.command_handlers import Commands
 from services.desk.commands_http import CommandRoutes
 from services.desk.contact_reading import ContactReading
 from services.desk.contact_store import ContactStore
+from services.desk.dead_letters import DeadLetters, Letters
+from services.desk.delivery_store import DeliveryStore
+from services.desk.directory_editing import DirectoryEditing
 from services.desk.doors import Doors, allowed
 from services.desk.erasing import Eraser
 from services.desk.erasure_store import ErasureStore
+from services.desk.evidence_store import EvidenceStore
+from services.desk.failing import Failing
 from services.desk.intake_gateway import IntakeGateway
+from services.desk.links import LinkRevoking
 from services.desk.live import Live
+from services.desk.measuring import Measuring
 from services.desk.membership_store import MembershipStore
 from services.desk.note_store import NoteStore
 from services.desk.notice_gateway import NoticePublisher, NoticeSubscription, redis_client
 from services.desk.oidc_gateway import Client, OidcGateway
+from services.desk.open_clock_store import OpenClockStore
+from services.desk.operation_http import OperationRoutes
+from services.desk.own_sessions import OwnSessions
 from services.desk.passwords import Passwords
 from services.desk.people_http import PeopleRoutes
 from services.desk.person import Person
 from services.desk.place_store import PlaceStore
+from services.desk.policy_editing import PolicyEditing
 from services.desk.privacy_http import PrivacyRoutes
 from services.desk.projecting import Projector
 from services.desk.queue import EVERYTHING, Scope
-from services.desk.refusal_http import handle_refusals
+from services.desk.refusal_http import PROBLEMS, handle_refusals
+from services.desk.refused_store import RefusedStore
+from services.desk.rejected import RejectedComplaints
 from services.desk.row_store import RowStore
+from services.desk.rules_http import RuleRoutes
 from services.desk.security_headers import SecurityHeaders
 from services.desk.session_store import SessionStore
 from services.desk.settings import DeskSettings
 from services.desk.sign_in_store import SignInStore
 from services.desk.signing_in import SigningIn
 from services.desk.telling import event_told
+from services.desk.text_handlers import TextHandlers
+from services.desk.text_store import TextStore
+from services.desk.texts_http import TextRoutes
 from services.desk.tickets_http import Allows, TicketRoutes
 from services.desk.trail_store import TrailStore
 from services.desk.view_store import ViewStore
 from services.desk.views_http import ViewRoutes
+from services.desk.web_accounts import AccountPages
+from services.desk.web_dead_letters import DeadLetterPages
+from services.desk.web_deliveries import DeliveryPages
 from services.desk.web_http import WebRoutes
+from services.desk.web_links import LinkPages
+from services.desk.web_me import MePages
+from services.desk.web_rejected import RejectedPages
+from services.desk.web_visit import failed_html
+from services.organisation.directory_store import DirectoryStore
 from services.runtime import worker
 from services.runtime.consuming import Consumption
+from services.runtime.letters import KafkaLetters
+from services.runtime.link_store import MongoLinkStore
 from services.runtime.metrics import ConsumingMetrics, DeskMetrics, ProducingMetrics
 from services.runtime.mongo import Database
 from services.runtime.producing import Producer
 from services.runtime.readiness import Readiness
 from services.runtime.retries import every, until_available
-from services.runtime.sealing import Keyring
+from services.runtime.sealing import CannotOpen, Keyring
 from services.runtime.settings import load
 from services.runtime.surroundings import Surroundings
 from services.runtime.time_source import Clock, utc_of
+from services.service_levels.policy_store import PolicyStore
+from services.wording.signature import read_signature
+from services.wording.templates import Templates
 
 SERVICE = DeskSettings.SERVICE
 INTAKE_S_MAX = 10.0
@@ -186,16 +220,34 @@ def desk(
         scope_of=scope_of,
         export_rows_max=settings.desk_export_rows_max,
     )
+    levels = PolicyEditing(
+        versions=PolicyStore(database), clocks=OpenClockStore(database), asking=asking, auditing=people.audit, now=now
+    )
+    directory = DirectoryEditing(directory=DirectoryStore(database), auditing=people.audit)
     surface = FastAPI(title="Amends desk", version="1", summary="Where people work on tickets.", redirect_slashes=False)
     surface.state.doors = people.doors
+    packaged = Templates.load(read_signature(settings.notification_policy))
+    texts = TextHandlers(store=TextStore(database), packaged=packaged, now=now)
     for routes in (
         *people.routes,
         tickets,
+        TextRoutes(texts=texts, auditing=people.audit, allows=allows),
+        RuleRoutes(levels=levels, directory=directory, allows=allows),
         ViewRoutes(views=views, asking=asking, allows=allows, scope_of=scope_of),
         CommandRoutes(commands=commands, told=lambda event, person: event_told(event, scope_of(person)), allows=allows),
     ):
-        surface.include_router(routes.router())
-    intake = httpx.AsyncClient(base_url=settings.intake, timeout=INTAKE_S_MAX, trust_env=False)
+        surface.include_router(routes.router(), responses=PROBLEMS)
+    intake = IntakeGateway(httpx.AsyncClient(base_url=settings.intake, timeout=INTAKE_S_MAX, trust_env=False))
+    operation = Operation(
+        database,
+        letters=KafkaLetters(settings),
+        people=people.http,
+        rows=rows,
+        intake=intake,
+        keyring=keyring,
+        now=now,
+    )
+    surface.include_router(operation.routes.router(), responses=PROBLEMS)
     pages = WebRoutes(
         doors=people.doors,
         signing_in=people.signing_in,
@@ -210,16 +262,26 @@ def desk(
         commands=commands,
         reading=people.reading,
         board=BoardStore(database, now=now),
-        intake=IntakeGateway(intake),
+        intake=intake,
+        clusters=ClusterStore(database, now=now),
+        contacts=ContactStore(database, keyring),
+        evidence=EvidenceStore(database, keyring),
+        texts=texts,
+        portal=settings.portal_url,
+        levels=levels,
+        directory=directory,
         blind=keyring.blind,
         scope_of=scope_of,
         has_oidc=bool(settings.oidc_issuer),
         local_accounts=settings.local_accounts,
+        others=operation.pages,
     )
     surface.include_router(pages.router())
     handle_refusals(surface)
+    surface.add_middleware(Failing, answer=failed_html)
     surface.add_middleware(SecurityHeaders, url=settings.desk_url)
-    foundation = Foundation(around.clock, [rows, views, *people.stores])
+    surface.add_middleware(Measuring, metrics=metrics)
+    foundation = Foundation(around.clock, [rows, views, operation.deliveries, *people.stores])
     erasing = Erasing(people.eraser, every_s=settings.desk_erase_s)
     return Desk(parts=[producer, foundation, publisher, consumption, live, erasing], surface=surface)
 
@@ -274,11 +336,63 @@ class People:
             audit=audit,
             keyring=keyring,
         )
+        self.http = people
         self.signing_in, self.accounts, self.sessions, self.audit = signing_in, accounts, sessions, audit
         self.reading = privacy.reading
         self.routes = (people, privacy)
         self.stores = (sessions, attempts, pending, audit, erasures)
         self.eraser = Eraser(erasures=erasures, customers=contacts, now=now)
+
+
+class Operation:
+    """What is done about what went wrong, about links, and about one's own sessions: routes and pages."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        letters: Letters,
+        people: PeopleRoutes,
+        rows: RowStore,
+        intake: IntakeGateway,
+        keyring: Keyring,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.deliveries = DeliveryStore(database)
+        dead_letters = DeadLetters(letters=letters, auditing=people.audit)
+        rejected = RejectedComplaints(
+            store=RefusedStore(database),
+            auditing=people.audit,
+            open_sealed=partial(opened, keyring),
+            submit=intake.resubmit,
+            now=now,
+        )
+        links = LinkRevoking(links=MongoLinkStore(database), rows=rows, auditing=people.audit, now=now)
+        sessions = OwnSessions(doors=people.doors, sessions=people.sessions, auditing=people.audit)
+        self.routes = OperationRoutes(
+            dead_letters=dead_letters,
+            rejected=rejected,
+            deliveries=self.deliveries,
+            rows=rows,
+            links=links,
+            sessions=sessions,
+        )
+        self.pages = (
+            DeadLetterPages(dead_letters=dead_letters),
+            RejectedPages(rejected=rejected),
+            DeliveryPages(deliveries=self.deliveries, rows=rows),
+            LinkPages(links=links),
+            AccountPages(people=people, accounts=people.accounts),
+            MePages(people=people, sessions=sessions),
+        )
+
+
+def opened(keyring: Keyring, sealed: Sealed, about: UUID) -> bytes | None:
+    """What was sealed; None when it cannot be opened any more."""
+    try:
+        return keyring.open(sealed, about=about)
+    except CannotOpen:
+        return None
 
 
 def _oidc(settings: DeskSettings, now: Callable[[], datetime]) -> OidcGateway | None:

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from services.desk.accounts import Wrong
+from services.desk.cases import CasesAsked, archive
 from services.desk.cursor import Sign, WrongCursor, cursor, position
 from services.desk.person import Person
 from services.desk.queue import Filters, PageAsked, Reading, Scope, reading
@@ -95,7 +96,25 @@ class Asking:
             if after is None:
                 return
 
-    def _after(self, asked: PageAsked) -> str | None:
+    async def cases(self, readings: Sequence[Reading], *, size: int) -> list[Row]:
+        """Rows of several readings, some of each."""
+        async with self.measured("cases"):
+            pages = await asyncio.gather(*(self.rows.page(reading, size=size) for reading in readings))
+        return [row for page in pages for row in page.rows]
+
+    async def archive(self, asked: CasesAsked, *, scope: Scope, size: int) -> Answer:
+        """A page of the archive.
+
+        Raises:
+            Refusal: the cursor is wrong.
+        """
+        after = self._after(asked)
+        async with self.measured("cases"):
+            page = await self.rows.page(archive(asked, scope=scope, now=self.now()), size=size, after=after)
+        following = cursor(page.end, fingerprint=asked.fingerprint(), sign=self.sign) if page.end else None
+        return Answer(page.rows, following, None)
+
+    def _after(self, asked: PageAsked | CasesAsked) -> str | None:
         if asked.cursor is None:
             return None
         try:

@@ -65,7 +65,7 @@ class CommandRoutes:
             person: Reader,
             if_match: Annotated[str | None, Header(description="ETag of the ticket as it was seen.")] = None,
         ) -> Response:
-            wanted = Wanted(ticket, asked, _version(if_match))
+            wanted = Wanted(ticket, asked, version_of(if_match))
             (answer,) = await self.commands.issue(person, [wanted])
             return self._answer(answer, person, ticket)
 
@@ -134,7 +134,12 @@ class CommandRoutes:
         }
 
 
-def _version(if_match: str | None) -> int:
+def version_of(if_match: str | None) -> int:
+    """The version that a caller saw.
+
+    Raises:
+        Refusal: none is named, or what is named is none.
+    """
     if if_match is None:
         raise Refusal("version-wanted")
     if (found := _ETAG.fullmatch(if_match.strip())) is None:

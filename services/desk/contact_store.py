@@ -46,6 +46,12 @@ class ContactStore:
         opened = await self._opened(complaints, "wording")
         return {complaint: Wording.from_seal_bytes(plain) for complaint, plain in opened.items()}
 
+    async def evidence(self, complaints: Iterable[UUID]) -> list[tuple[UUID, UUID]]:
+        """Files that came with complaints, as (complaint, file)."""
+        refs = [str(ids.contact_ref(complaint)) for complaint in complaints]
+        found = await self._contacts.find({"_id": {"$in": refs}}, {"complaint_id": 1, "evidence": 1}).to_list(None)
+        return [(UUID(d["complaint_id"]), UUID(file)) for d in found for file in d.get("evidence") or ()]
+
     async def of_customer(self, digests: Sequence[str]) -> list[Kept]:
         """What is kept of whoever has one of these digests of number, address or open id.
 

@@ -89,6 +89,8 @@ class Doors:
         if request.method not in _SAFE:
             self.check_origin(request)
             await _check_token(request, session_id)
+        # Whatever answers from here on, be it a failure, speaks the person's language.
+        request.state.language = account.language
         if session.is_to_be_seen(now):
             await self._sessions.seen(key, now)
         return person_of(account, await self._memberships.of(account.name))

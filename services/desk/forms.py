@@ -3,7 +3,7 @@
 A new command is a line in `FORMS`. The fields are those of the command's model, by the same names; a test says so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -14,7 +14,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from schemas.codes import SUBCODES, ApologyTier, Category, Demand, RiskFlag, Severity
+from schemas.codes import SUBCODES, ApologyTier, Category, Demand, Language, RiskFlag, Severity
 from schemas.notes import TEXT_MAX, WHYS_MAX
 from schemas.ticket import Ticket
 from services.desk.accounts import Wrong
@@ -133,6 +133,7 @@ FORMS: Final[Mapping[str, Form]] = MappingProxyType(
             (Field("severity", Kind.CHOICE, "severity", _SEVERITIES, required=True),),
             reasons=("perishable", "more_serious", "less_serious"),
         ),
+        "choose_language": Form((Field("language", Kind.CHOICE, "language", tuple(Language), required=True),)),
         "apologise": Form((Field("tier", Kind.CHOICE, "tier", tuple(ApologyTier), required=True),), is_heard=True),
         "agree_claim": Form((_AMOUNT_REQUIRED,)),
         "record_payment": Form((_AMOUNT_REQUIRED,)),
@@ -155,6 +156,29 @@ FORMS: Final[Mapping[str, Form]] = MappingProxyType(
 """By the name of the command."""
 
 
+STEPS: Final = (
+    "start_review",
+    "complete_review",
+    "first_action",
+    "record_findings",
+    "respond",
+    "answer",
+    "approve",
+    "refuse_approval",
+    "decide_appeal",
+    "resume",
+    "resolve",
+    "request_survey",
+    "close",
+)
+"""What a ticket goes through in most cases, in this order: buttons that stand out, before all others."""
+
+
+def by_weight(names: Iterable[str]) -> list[str]:
+    """Names of commands, steps first."""
+    return sorted(names, key=lambda name: STEPS.index(name) if name in STEPS else len(STEPS))
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What became of what a person wrote: a command, or everything that is wrong."""
@@ -174,6 +198,8 @@ def first_values(name: str, ticket: Ticket) -> dict[str, list[str]]:
             values = _confirmed(ticket)
         case "change_severity":
             values = {"severity": str(int(ticket.severity))}
+        case "choose_language":
+            values = {"language": next(language.value for language in Language if language is not ticket.language)}
         case "record_payment" if ticket.claim is not None:
             values = {"amount": str(ticket.claim.amount), "amount_currency": ticket.claim.currency}
         case "answer" | "decide_appeal" if ticket.remedy:
@@ -350,8 +376,10 @@ def _yes(one: Field, given: Given) -> _Read:
 
 
 def _ids(one: Field, given: Given) -> _Read:
+    """Files stand as `uploading.File` writes them: an id, and behind it a name that says nothing."""
+    lines = [line for value in given.getlist(one.name) for line in str(value).splitlines() if line.strip()]
     try:
-        return [UUID(line) for line in _text(one, given).split()], None
+        return [UUID(line.split()[0]) for line in lines], None
     except ValueError:
         return None, "ids"
 

@@ -77,6 +77,31 @@ def lines(row: Row) -> dict[str, str]:
     return {field: text + row.id.hex for field, text in texts.items()}
 
 
+def partial_lines(row: Row) -> dict[str, str]:
+    """The texts that not every row has: by which complaints of a unit and solved cases are found, the newest first."""
+    texts: dict[str, str] = {}
+    if row.unit:
+        texts["by_unit_received"] = f"{row.unit}|{_newest(row.received_at)}"
+    if row.settled_at is not None and (code := matter_code(row)):
+        texts["by_case"] = f"{code}|{_newest(row.settled_at)}"
+        texts["by_unit_case"] = f"{row.unit or ''}|{code}|{_newest(row.settled_at)}"
+    if row.archived_at is not None:
+        texts["by_archived"] = _newest(row.archived_at)
+    return {field: text + row.id.hex for field, text in texts.items()}
+
+
+def matter_code(row: Row) -> str:
+    """As `delay.transit`; empty: nobody has said what it is about."""
+    if row.category is None:
+        return ""
+    return f"{row.category}.{row.sub}" if row.sub else row.category.value
+
+
+def stretch(prefix: str, *, newest: datetime, oldest: datetime) -> Segment:
+    """A part of a line that is ordered by time alone, from the newest to the oldest."""
+    return Segment(prefix, FAR_MS - _ms(newest), FAR_MS - _ms(oldest), is_bound=True)
+
+
 def field_of(sort: Sort, *, department: str | None) -> str:
     """The line that is read for an order."""
     if department is not None and sort in {Sort.DUE, Sort.RECEIVED}:

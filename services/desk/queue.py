@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 from schemas.classification import Matter
 from schemas.codes import Category, Channel, Clock, RiskFlag, Severity, Source, TicketState
 from services.desk.lines import Segment, Sort, field_of, segments
-from services.desk.row import SETTLED
+from services.desk.row import RARE_CLOCKS, SETTLED
 from services.desk.searching import is_contact, search
 
 PAGE_MAX: Final = 200
@@ -249,4 +249,6 @@ def _lead(
     rare = rare or ["major"] * bool(asked.major) or ["needs_review"] * bool(asked.needs_review)
     if not rare and asked.breached:
         rare = [f"breached:{asked.clock}" if asked.clock else "breached"]
+    if not rare and asked.clock in RARE_CLOCKS and asked.breached is None and asked.due_before is None:
+        rare = [f"clock:{asked.clock}"]
     return {"marks": _any_of(f"{one}|{mark}" for one in rare for mark in marks)} if rare else {}

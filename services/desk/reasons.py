@@ -3,9 +3,8 @@
 from importlib import resources
 from typing import Final
 
-import yaml
-
 from schemas.codes import Language
+from services.runtime.written import read_yaml
 
 
 def in_words(why: str, language: Language) -> str:
@@ -13,6 +12,6 @@ def in_words(why: str, language: Language) -> str:
     return REASONS[why][language.value] if why in REASONS else why
 
 
-REASONS: Final[dict[str, dict[str, str]]] = yaml.safe_load(
+REASONS: Final[dict[str, dict[str, str]]] = read_yaml(
     resources.files("services.desk").joinpath("data/reasons.yaml").read_text(encoding="utf-8")
 )

@@ -8,10 +8,9 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final
 
-import yaml
-
 from schemas.codes import Language
 from services.desk.accounts import Wrong
+from services.runtime.written import read_yaml
 
 
 class Refusal(Exception):  # noqa: N818  # it is what the caller is told, mostly no error of ours
@@ -79,6 +78,6 @@ class _Details(dict[str, Any]):
         return "?"
 
 
-_WORDS: Final[dict[str, dict[str, Any]]] = yaml.safe_load(
+_WORDS: Final[dict[str, dict[str, Any]]] = read_yaml(
     resources.files("services.desk").joinpath("data/refusals.yaml").read_text(encoding="utf-8")
 )

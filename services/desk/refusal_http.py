@@ -24,6 +24,41 @@ _SECRET: Final = ("password", "phone", "email", "wechat", "reason")
 """Fields whose value is not repeated, however wrong it is."""
 _VALUE_CHARACTERS_MAX: Final = 200
 _BY_STATUS: Final = {404: "no-such-page", 405: "method-not-allowed"}
+PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {
+        "description": "It was refused: which of the problems (RFC 9457), in the reader's language.",
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["type", "title", "status", "detail"],
+                    "properties": {
+                        "type": {"type": "string", "description": "Stable, may be programmed against."},
+                        "title": {"type": "string"},
+                        "status": {"type": "integer"},
+                        "detail": {"type": "string"},
+                        "errors": {
+                            "type": "array",
+                            "description": "Everything that is wrong, at once.",
+                            "items": {
+                                "type": "object",
+                                "required": ["field", "code", "value", "problem", "todo"],
+                                "properties": {
+                                    "field": {"type": "string"},
+                                    "code": {"type": "string"},
+                                    "value": {"type": ["string", "null"]},
+                                    "problem": {"type": "string"},
+                                    "todo": {"type": "string"},
+                                },
+                            },
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+"""How descriptions of an API name what any route may answer."""
 
 
 def handle_refusals(app: FastAPI) -> None:
@@ -44,7 +79,7 @@ def refusal_answer(refusal: Refusal, request: Request) -> Response:
     told = refusal.told(language)
     if refusal.status == 401:
         headers["WWW-Authenticate"] = 'Session realm="desk"'
-    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+    if "text/html" in request.headers.get("accept", ""):
         return HTMLResponse(_page(told, language), refusal.status, headers)
     return Response(orjson.dumps(told), refusal.status, headers, "application/problem+json")
 

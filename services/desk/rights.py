@@ -113,6 +113,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, Mapping[StaffRole, Scope]]]] = {
     "wait_for_third_party": ("Wait for somebody outside the network", _CENTRE | _UNIT),
     "resume": ("Go on, what was waited for has come", _CENTRE | _UNIT),
     "change_severity": ("Weigh it anew, which moves its time limits", _LEAD),
+    "choose_language": ("Write to the complainant in another language from now on", _CENTRE),
     "answer": ("Give the complainant the handling opinion and remedy", _CENTRE | _DEPARTMENT),
     "approve": ("Approve a remedy over somebody's authority", _APPROVERS),
     "refuse_approval": ("Refuse it, with a reason", _APPROVERS),
@@ -154,6 +155,7 @@ _OTHERS: Final[Mapping[str, Mapping[str, tuple[str, Mapping[StaffRole, Scope]]]]
     "Personal data (each reading of it is audited)": {
         "unmask_contact": ("See who complained, with a reason", _CENTRE | _NEEDED | _SEES),
         "read_wording": ("Read the complaint in the complainant's words", _CENTRE | _NEEDED | _SEES),
+        "revoke_link": ("Take back the links to a complainant's own page, with a reason", _CENTRE),
         "read_notes": ("Read notes, findings and files of a ticket", _CENTRE | _UNIT | _SEES),
         "find_customer": ("Find tickets by a phone number, e-mail address or WeChat open id", _CENTRE | _SEES),
         "export_contacts": ("Take a list away with complainants' contacts", _MANAGER | _SEES),
@@ -171,6 +173,7 @@ _OTHERS: Final[Mapping[str, Mapping[str, tuple[str, Mapping[StaffRole, Scope]]]]
         "replay_rejected": ("Submit one of them again", _LEAD),
         "read_dead_letters": ("See messages that could not be processed", _SEES | _ADMIN),
         "replay_dead_letters": ("Process them again", _ADMIN),
+        "read_deliveries": ("See what became of messages, over all tickets", _CENTRE | _SEES | _ADMIN),
         "read_audit": ("See who read and did what", _MANAGER | _SEES),
         "read_accounts": ("See accounts", _SEES | _ADMIN),
         "manage_accounts": ("Add, change and disable accounts, and end their sessions", _ADMIN),

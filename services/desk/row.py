@@ -37,10 +37,17 @@ from schemas.message import Message
 from schemas.sealed import MaskedContact
 from schemas.sla import SlaFact
 from services.desk.clock_row import ClockRow, told, whole_ms
+from services.wording.occasions import money
 
 SETTLED: Final = frozenset({TicketState.RESOLVED, TicketState.CLOSED, TicketState.WITHDRAWN})
 """Nobody has to work on it now."""
+SOLVED: Final = frozenset({TicketState.RESOLVED, TicketState.CLOSED})
+"""Settled by what the network did."""
 OPEN_STATES: Final = frozenset({ClockState.RUNNING, ClockState.PAUSED, ClockState.BREACHED})
+RARE_CLOCKS: Final = frozenset(
+    {Clock.LIABILITY_RESPONSE, Clock.APPROVAL, Clock.APPEAL_DECISION, Clock.STATUTORY_FORWARDED}
+)
+"""Clocks that run on few tickets, which are found by them."""
 NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """When that happened of which nothing was told yet."""
 
@@ -114,6 +121,16 @@ class Row:
     person: str | None = None
     repeats: int = 0
     complaints: tuple[UUID, ...] = ()
+    remedy: str = ""
+    """Code of what was offered or decided last."""
+    amount: str = ""
+    """What goes with it, as `120.50 CNY`."""
+    causes: tuple[str, ...] = ()
+    """Codes of what the investigation found."""
+    settled_at: datetime | None = None
+    """Since when it is solved; None: it is not."""
+    archived_at: datetime | None = None
+    """Since when others learn from it."""
     last_change: LastChange | None = None
     clocks: tuple[ClockRow, ...] = ()
     """Every cycle, by clock and number."""
@@ -191,6 +208,7 @@ def _event(row: Row, event: e.TicketEvent) -> Row:
             "version": event.sequence,
             "state": event.state,
             "updated_at": max(row.updated_at, event.occurred_at),
+            "settled_at": (row.settled_at or event.occurred_at) if event.state in SOLVED else None,
             "last_change": LastChange(
                 event.TYPE.rpartition(".")[2], event.occurred_at, event.actor.kind, event.actor.id
             ),
@@ -244,6 +262,14 @@ def _followed_up(row: Row, event: e.TicketFollowedUp) -> dict[str, Any]:
     }
 
 
+def _offered(_: Row, event: e.TicketAnswered | e.TicketAppealDecided) -> dict[str, Any]:
+    return {"remedy": event.remedy, "amount": money(event.amount)}
+
+
+def _with(causes: tuple[str, ...], cause: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*causes, cause))) if cause else causes
+
+
 _SAYS: Final[Mapping[type[e.TicketEvent], Callable[[Row, Any], dict[str, Any]]]] = MappingProxyType(
     {
         e.TicketOpened: _opened,
@@ -256,11 +282,27 @@ _SAYS: Final[Mapping[type[e.TicketEvent], Callable[[Row, Any], dict[str, Any]]]]
         },
         e.TicketFollowedUp: _followed_up,
         e.TicketRepeatLinked: _followed_up,
-        e.TicketReopened: lambda _, __: {"person": None, "needs_review": True, "shared_units": ()},
+        e.TicketReopened: lambda _, __: {
+            "person": None,
+            "needs_review": True,
+            "shared_units": (),
+            "remedy": "",
+            "amount": "",
+            "archived_at": None,
+        },
         e.TicketReturned: lambda _, __: {"person": None, "needs_review": True},
         e.TicketAppealed: lambda _, event: {"person": None} if event.before in SETTLED else {},
         e.TicketLiabilityShared: lambda _, event: {"shared_units": tuple(share.unit for share in event.shares)},
         e.TicketSeverityChanged: lambda _, event: {"severity": event.severity},
+        e.TicketLanguageChosen: lambda _, event: {"language": event.language},
+        e.TicketFindingsRecorded: lambda row, event: {"causes": _with(row.causes, event.cause)},
+        e.TicketAnswered: _offered,
+        e.TicketAppealDecided: _offered,
+        e.TicketArchived: lambda row, event: {
+            "causes": _with(row.causes, event.cause),
+            "remedy": event.remedy or row.remedy,
+            "archived_at": event.occurred_at,
+        },
         e.TicketReviewCompleted: lambda _, __: {"needs_review": False},
     }
 )

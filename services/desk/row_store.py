@@ -20,9 +20,9 @@ from pydantic import TypeAdapter
 from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError
 
-from services.desk.lines import FAR_MS, Segment, lines
+from services.desk.lines import FAR_MS, Segment, lines, partial_lines
 from services.desk.queue import Reading
-from services.desk.row import Kept, Row
+from services.desk.row import RARE_CLOCKS, Kept, Row
 from services.desk.searching import keys, search
 from services.runtime.mongo import Database, duplicate_indexes
 
@@ -34,6 +34,8 @@ _INDEXES: Final = (
     "by_due", "by_severity", "by_received", "by_updated", "by_department", "by_department_received",
     "keys", "contacts", "person_standing", "units_standing", "marks", "shown_at",
 )  # fmt: skip
+_PARTIAL: Final = ("by_unit_received", "by_case", "by_unit_case", "by_archived")
+"""Lines in which not every row stands: the others are not in their indexes either."""
 _WIDTH_FIRST_MS: Final = 3_600_000
 _WIDTH_MAX_MS: Final = 400 * 24 * 3_600_000
 _WIDER: Final = 4
@@ -59,6 +61,8 @@ class RowStore:
         """Make the indexes. May be called by every process at every start."""
         for field in _INDEXES:
             await self._rows.create_index(field)
+        for field in _PARTIAL:
+            await self._rows.create_index(field, sparse=True)
 
     # Writing
 
@@ -208,9 +212,12 @@ def document(row: Row, *, revision: int, at: datetime) -> dict[str, Any]:
     next_due, breached = row.next_due, row.breached
     rare = [flag.value for flag in row.flags] + ["major"] * row.major + ["needs_review"] * row.needs_review
     rare += ["breached", *(f"breached:{clock}" for clock in breached)] if breached else []
+    clocks_open = [clock.clock for clock, _ in row.open_clocks]
+    rare += [f"clock:{clock}" for clock in clocks_open if clock in RARE_CLOCKS]
     return {
         **stored,
         **lines(row),
+        **partial_lines(row),
         "is_open": row.is_open,
         "keys": list(keys(row)),
         "contacts": list(row.contacts),
@@ -221,7 +228,7 @@ def document(row: Row, *, revision: int, at: datetime) -> dict[str, Any]:
         "marks": [f"{one}|{mark}" for one in rare],
         "next_due_at": next_due[0] if next_due else None,
         "due": {clock.value: due_at for clock, due_at in row.due.items()},
-        "clocks_open": [clock.clock.value for clock, _ in row.open_clocks],
+        "clocks_open": [clock.value for clock in clocks_open],
         "breached": [clock.value for clock in breached],
     }
 

@@ -1,5 +1,6 @@
 """Settings of the desk."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -32,4 +33,12 @@ class DeskSettings(SignInSettings):
         "http://127.0.0.1:8000",
         pattern=r"^https?://[^/\s]+$",
         description="Address of the intake, for complaints that staff take.",
+    )
+    portal_url: str = Field(
+        "",
+        pattern=r"^$|^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        description="Where complainants' own pages are, as the notifier is told: a preview counts how long links are.",
+    )
+    notification_policy: Path | None = Field(
+        None, description="File of the notification policy, of which the desk reads the names under messages."
     )

@@ -133,7 +133,7 @@ def trail_shown(events: Sequence[TicketEvent], notes: Mapping[UUID, Note], say: 
             iso=event.occurred_at.isoformat(),
             what=say.event(event),
             who=say.actor(event),
-            via=event.actor.via or "",
+            via=say.word("via", event.actor.via) if event.actor.via else "",
             reason=say.word("reason", event.reason) if event.reason else "",
             note=notes.get(event.note_ref) if event.note_ref else None,
         )

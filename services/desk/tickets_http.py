@@ -93,11 +93,21 @@ class TicketRoutes:
                 told["count"] = {"at_least": min(answer.count, COUNT_MAX), "is_exact": answer.count <= COUNT_MAX}
             return _json(told)
 
-        @router.get("/v1/tickets.csv", summary="What the same filters find, as CSV")
+        @router.get(
+            "/v1/tickets.csv",
+            summary="What the same filters find, as CSV",
+            response_class=Response,
+            responses={200: {"content": {"text/csv": {}}}},
+        )
         async def as_csv(person: Exporter, asked: Annotated[Filters, Query()]) -> Response:
             return StreamingResponse(self._csv(asked, person), media_type="text/csv", headers=_download("tickets.csv"))
 
-        @router.get("/v1/tickets.xlsx", summary="What the same filters find, as a spreadsheet")
+        @router.get(
+            "/v1/tickets.xlsx",
+            summary="What the same filters find, as a spreadsheet",
+            response_class=Response,
+            responses={200: {"content": {_XLSX: {}}}},
+        )
         async def as_xlsx(person: Exporter, asked: Annotated[Filters, Query()]) -> Response:
             return await self._xlsx(asked, person)
 

@@ -62,7 +62,7 @@ class ViewRoutes:
             counts = {view.id: await self._count(view, person) for view in views} if count else {}
             return _json({"views": [_told(view, person, counts.get(view.id)) for view in views]})
 
-        @router.post("/v1/views", summary="Save a view")
+        @router.post("/v1/views", summary="Save a view", status_code=201)
         async def add(person: Signed, written: WrittenView) -> Response:
             _may_write(written, person)
             if await self.views.count_of(person.id) >= VIEWS_MAX:

@@ -4,9 +4,9 @@ Every form is a POST that ends in another page or in the same one with everythin
 with it. `/v1` is the same for programs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlencode
 
 from fastapi import APIRouter
@@ -21,28 +21,46 @@ from services.desk.audit_store import AuditStore
 from services.desk.board_store import BoardStore
 from services.desk.command_handlers import Commands
 from services.desk.contact_reading import ContactReading
+from services.desk.directory_editing import DirectoryEditing
 from services.desk.doors import Doors, address_of, audited
 from services.desk.note_store import NoteStore
 from services.desk.pages import STATIC
 from services.desk.people_http import own_path
 from services.desk.person import Person
+from services.desk.policy_editing import PolicyEditing
 from services.desk.queue import Scope
 from services.desk.refusal import Refusal
 from services.desk.rights import may_somewhere
 from services.desk.row_store import RowStore
+from services.desk.seeing import Seeing
 from services.desk.session import digest
 from services.desk.session_store import SessionStore
 from services.desk.signing_in import SigningIn
+from services.desk.text_handlers import TextHandlers
 from services.desk.trail_store import TrailStore
 from services.desk.view_store import ViewStore
+from services.desk.web_clusters import ClusterPages, Clusters
+from services.desk.web_command import CommandPages
+from services.desk.web_directory import DirectoryPages
+from services.desk.web_evidence import Contacts, EvidencePages, Files
 from services.desk.web_intake import Intake, IntakePages
+from services.desk.web_knowledge import KnowledgePages
 from services.desk.web_lists import ListPages
+from services.desk.web_policies import PolicyPages
 from services.desk.web_queue import QueuePages
+from services.desk.web_texts import TextPages
 from services.desk.web_ticket import TicketPages
-from services.desk.web_visit import MENU, Visit, entered, stranger_html
+from services.desk.web_visit import MENU, Endpoint, Visit, entered, stranger_html
 
 _KEPT: Final = "public, max-age=31536000, immutable"
 _TEXT_MAX: Final = 1000
+
+
+class Pages(Protocol):
+    """Pages about one thing."""
+
+    def routes(self) -> list[tuple[str, str, str, Endpoint]]:
+        """Method, path, right (empty: whoever is signed in), endpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +81,19 @@ class WebRoutes:
     reading: ContactReading
     board: BoardStore
     intake: Intake
+    clusters: Clusters
+    contacts: Contacts
+    evidence: Files
+    texts: TextHandlers
+    portal: str
+    levels: PolicyEditing
+    directory: DirectoryEditing
     blind: Callable[[str, str], str]
     scope_of: Callable[[Person], Scope]
     has_oidc: bool
     local_accounts: bool
+    others: Sequence[Pages] = ()
+    """Pages that share nothing with these."""
 
     def router(self) -> APIRouter:
         """All of them. They stand in no description of the API."""
@@ -80,15 +107,28 @@ class WebRoutes:
             blind=self.blind,
             scope_of=self.scope_of,
         )
+        seeing = Seeing(rows=self.rows, trail=self.trail, scope_of=self.scope_of)
+        evidence = EvidencePages(seeing=seeing, contacts=self.contacts, files=self.evidence, auditing=self.audit)
         ticket = TicketPages(
             asking=self.asking,
+            seeing=seeing,
             rows=self.rows,
             trail=self.trail,
             notes=self.notes,
-            commands=self.commands,
             reading=self.reading,
+            evidence=evidence,
             auditing=self.audit,
             scope_of=self.scope_of,
+        )
+        command = CommandPages(
+            seeing=seeing,
+            notes=self.notes,
+            commands=self.commands,
+            auditing=self.audit,
+            files=self.intake,
+            templates=self.texts.templates,
+            portal=self.portal,
+            now=self.doors.now,
         )
         intake = IntakePages(
             intake=self.intake,
@@ -100,6 +140,9 @@ class WebRoutes:
         lists = ListPages(
             asking=self.asking, trail=self.trail, audit=self.audit, board=self.board, scope_of=self.scope_of
         )
+        clusters = ClusterPages(clusters=self.clusters, scope_of=self.scope_of)
+        knowledge = KnowledgePages(asking=self.asking, scope_of=self.scope_of)
+        texts = TextPages(texts=self.texts, auditing=self.audit)
         own = [
             ("GET", "/", "", self.home),
             ("POST", "/sign-out", "", self.sign_out),
@@ -109,8 +152,16 @@ class WebRoutes:
             *own,
             *queue.routes(),
             *ticket.routes(),
+            *command.routes(),
+            *evidence.routes(),
             *intake.routes(),
             *lists.routes(),
+            *knowledge.routes(),
+            *clusters.routes(),
+            *texts.routes(),
+            *PolicyPages(editing=self.levels).routes(),
+            *DirectoryPages(editing=self.directory, levels=self.levels, now=self.doors.now).routes(),
+            *(route for pages in self.others for route in pages.routes()),
         ):
             router.add_route(path, entered(self.doors, endpoint, action), methods=[method])
         router.add_route("/sign-in", self.door, methods=["GET"])

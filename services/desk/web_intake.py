@@ -1,11 +1,11 @@
 """The form that an agent on the phone fills in: what is known of caller and waybill stands beside it while typing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import UUID, uuid4
 
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
 from schemas.codes import Channel, Language, Role
@@ -13,13 +13,15 @@ from services.desk import showing
 from services.desk.asking import Asking
 from services.desk.customer_request import customer_keys
 from services.desk.doors import audited
-from services.desk.intake_gateway import IntakeAway, Told
+from services.desk.intake_gateway import NOT_HELD, IntakeAway, Told
 from services.desk.person import Person
 from services.desk.queue import PageAsked, Scope, Standing
 from services.desk.rights import may_somewhere
 from services.desk.row import Row
 from services.desk.searching import is_contact
 from services.desk.signing_in import Auditing
+from services.desk.uploading import File, upload
+from services.desk.web_command import problem_text
 from services.desk.web_visit import Endpoint, Visit
 
 _KNOWN_MAX: Final = 10
@@ -37,6 +39,9 @@ class Intake(Protocol):
 
     async def submit(self, complaint: Mapping[str, Any], *, key: str, language: Language) -> Told:
         """Submit one."""
+
+    async def upload(self, content: bytes, *, language: Language) -> UUID | str:
+        """Keep a file."""
 
     async def number(self, complaint_id: UUID) -> str | None:
         """The ticket number it has led to."""
@@ -75,14 +80,22 @@ class IntakePages:
         form = await visit.form()
         key = str(form.get("key") or "")[:64] or str(uuid4())
         values = {name: str(form.get(name) or "") for name in FIELDS}
+        chosen = [one for one in form.getlist("files") if isinstance(one, UploadFile)]
+        before = [file for value in form.getlist("evidence") if (file := File.read(str(value)))]
+        done = await upload(self.intake, chosen, before=before, language=visit.person.language)
+        # With a file that was refused it is submitted all the same, with one that nobody has: that is refused for
+        # certain, and tells what else is wrong.
+        evidence = [*(file.id for file in done.files), *([NOT_HELD] if done.problems else [])]
+        complaint = {**_complaint(values), **({"evidence": [str(one) for one in evidence]} if evidence else {})}
         try:
-            told = await self.intake.submit(_complaint(values), key=f"desk-{key}", language=visit.person.language)
+            told = await self.intake.submit(complaint, key=f"desk-{key}", language=visit.person.language)
         except IntakeAway:
-            return self._form(visit, values, status=503, key=key, is_away=True)
+            return self._form(visit, values, status=503, key=key, files=done.files, is_away=True)
         if told.complaint_id is None:
-            problems = [(_shown_field(field), words) for field, words in told.problems]
+            problems = [("evidence", problem_text(one, visit)) for one in done.problems]
+            problems += [(_shown_field(field), words) for field, words in told.problems]
             # What was refused is kept under its key: what is corrected is another complaint.
-            return self._form(visit, values, status=422, problems=problems)
+            return self._form(visit, values, status=422, files=done.files, problems=problems)
         return visit.go(f"/new?submitted={told.complaint_id}")
 
     async def known(self, visit: Visit) -> Response:
@@ -123,6 +136,7 @@ class IntakePages:
         *,
         status: int = 200,
         key: str = "",
+        files: Sequence[File] = (),
         problems: list[tuple[str, str]] | None = None,
         submitted: str = "",
         number: str | None = None,
@@ -136,7 +150,8 @@ class IntakePages:
             channels=_CHANNELS,
             roles=[Role.SHIPPER, Role.CONSIGNEE],
             problems=listed,
-            wrong=dict(reversed(listed)),
+            wrong={field: " ".join(text for other, text in listed if other == field) for field, _ in listed},
+            files=files,
             key=key or str(uuid4()),
             submitted=submitted,
             number=number,
@@ -157,6 +172,6 @@ def _complaint(values: Mapping[str, str]) -> dict[str, Any]:
 
 def _shown_field(field: str) -> str:
     """The field of the form that a problem of the intake is about."""
-    steps = [step for step in field.split(".") if step in {*FIELDS, "complainant"}]
+    steps = [step for step in field.split(".") if step in {*FIELDS, "complainant", "evidence"}]
     name = steps[-1] if steps else ""
     return "phone" if name == "complainant" else name

@@ -138,6 +138,7 @@ class QueuePages:
             choices=CHOICES,
             selects=SELECTS,
             may_bulk=may_somewhere(visit.person, "bulk") and may_somewhere(visit.person, "assign"),
+            may_export=may_somewhere(visit.person, "export"),
             may_share=may_share(visit.person),
         )
 

@@ -13,7 +13,7 @@ from services.desk.doors import Doors
 from services.desk.pages import page
 from services.desk.person import Person
 from services.desk.refusal import Refusal
-from services.desk.refusal_http import language_wanted
+from services.desk.refusal_http import language_wanted, refusal_answer
 from services.desk.rights import may_somewhere
 from services.desk.session import csrf_token
 from services.desk.wording import Speaker, speaker_for
@@ -24,9 +24,20 @@ MENU: Final = (
     ("reviews", "/reviews", "complete_review"),
     ("approvals", "/approvals", "approve"),
     ("board", "/board", "see_statistics"),
+    ("clusters", "/clusters", "see_statistics"),
+    ("knowledge", "/knowledge", "list_tickets"),
+    ("templates", "/templates", "read_policies"),
+    ("policies", "/policies", "read_policies"),
+    ("directory", "/directory", "read_directory"),
+    ("deliveries", "/deliveries", "read_deliveries"),
+    ("rejected", "/rejected", "read_rejected"),
+    ("dead_letters", "/dead-letters", "read_dead_letters"),
+    ("accounts", "/accounts", "read_accounts"),
     ("audit", "/audit", "read_audit"),
 )
 """Phrase, address and right of each entry of the menu."""
+BODY_BYTES_MAX: Final = 36 << 20
+"""Of a form with its files: as much as the intake takes of files at once, and room for what is typed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +98,7 @@ def entered(doors: Doors, endpoint: Endpoint, action: str) -> Callable[[Request]
 
     async def answer(request: Request) -> Response:
         try:
+            _check_length(request)
             person = await doors.enter(request)
         except Refusal as refusal:
             if refusal.kind != "not-signed-in":
@@ -115,6 +127,23 @@ def stranger_html(request: Request, template: str, status: int = 200, **content:
     refusal = content.get("refusal")
     told = refusal.told(say.language) if isinstance(refusal, Refusal) else None
     return HTMLResponse(page(template, say, {**content, "refusal": told}), status, _headers(say))
+
+
+def _check_length(request: Request) -> None:
+    """Before a form is read: one that does not say how long it is would be read to its end."""
+    length = request.headers.get("content-length", "")
+    if request.method == "POST" and not (length.isdecimal() and int(length) <= BODY_BYTES_MAX):
+        raise Refusal("too-big", mb=BODY_BYTES_MAX >> 20)
+
+
+def failed_html(request: Request, reference: str) -> Response:
+    """A page, or for programs RFC 9457, about what nobody foresaw; `reference` is in the log, too."""
+    refusal = Refusal("failed", reference=reference)
+    language = getattr(request.state, "language", None) or language_wanted(request)
+    if "text/html" not in request.headers.get("accept", ""):
+        return refusal_answer(refusal, request)
+    say = Speaker(language)
+    return HTMLResponse(page("refused", say, {"refusal": refusal.told(language)}), refusal.status, _headers(say))
 
 
 def _headers(say: Speaker) -> dict[str, str]:

@@ -12,7 +12,6 @@ from importlib import resources
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import yaml
 from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.lists import format_list
@@ -20,16 +19,17 @@ from babel.numbers import format_currency, format_decimal, format_percent
 from jinja2 import Environment, Template
 
 from schemas import events as e
-from schemas.codes import Language
+from schemas.codes import ActorKind, Language
 from schemas.complaint import Money
 from services.desk.person import Person
 from services.desk.reasons import in_words
+from services.runtime.written import read_yaml
 
 _PLACE: Final = {Language.ZH: 0, Language.EN: 1}
 _LOCALES: Final = {Language.ZH: Locale.parse("zh_Hans_CN"), Language.EN: Locale.parse("en_GB")}
 _MONTH_TO_MINUTE: Final = {Language.ZH: "M月d日 HH:mm", Language.EN: "d MMM HH:mm"}
 _UNITS: Final = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
-WORDS: Final[Mapping[str, Mapping[str, list[str]]]] = yaml.safe_load(
+WORDS: Final[Mapping[str, Mapping[str, list[str]]]] = read_yaml(
     resources.files("services.desk").joinpath("data/words.yaml").read_text(encoding="utf-8")
 )
 _PLAIN: Final = Environment(autoescape=False)  # noqa: S701  # its output is text, escaped where it is put into a page
@@ -44,6 +44,7 @@ _SECTIONS: Final = {
     "command": "command",
     "severity": "severity",
     "role": "staff_role",
+    "language": "language",
 }
 """Fields of events whose values have words, and the section where."""
 
@@ -120,6 +121,8 @@ class Speaker:
     def actor(self, event: e.TicketEvent) -> str:
         """Who did it."""
         who = event.actor
+        if who.kind is ActorKind.SYSTEM:
+            return self.word("actor", who.kind)
         return f"{who.id} ({who.unit})" if who.id and who.unit else who.id or self.word("actor", who.kind)
 
     def _detail(self, name: str, value: Any) -> Any:

@@ -51,7 +51,7 @@ class MongoAddresseeStore:
         """Where tickets stand, those of which anything is known."""
         wanted = [str(ticket) for ticket in tickets]
         states, withdrawn = await asyncio.gather(
-            _found(self._addressees, wanted, {"state": 1, "latest": 1}),
+            _found(self._addressees, wanted, {"state": 1, "latest": 1, "person": 1}),
             _found(self._promises, wanted, {"withdrawn": 1}),
         )
         return {
@@ -59,6 +59,7 @@ class MongoAddresseeStore:
                 TicketState(states[id_]["state"]) if id_ in states else None,
                 frozenset(UUID(fact) for fact in withdrawn[id_]["withdrawn"]) if id_ in withdrawn else frozenset(),
                 _latest(states.get(id_, {})),
+                Language(person["language"]) if (person := states.get(id_, {}).get("person")) else None,
             )
             for id_ in states.keys() | withdrawn.keys()
         }

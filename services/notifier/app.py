@@ -1,5 +1,6 @@
 """Wiring of the notifier: the only place that knows every part."""
 
+import asyncio
 import logging
 import os
 import socket
@@ -34,6 +35,7 @@ from services.notifier.schedule.now import Now, system_now, whole_milliseconds
 from services.notifier.settings import NotifierSettings
 from services.notifier.smpp_gateway import SmppAccount, SmppGateway
 from services.notifier.smtp_gateway import SmtpAccount, SmtpGateway
+from services.notifier.text_store import TextStore
 from services.runtime import private_link, worker
 from services.runtime.consuming import Consumption
 from services.runtime.deadline_store import MongoDeadlineStore
@@ -44,12 +46,13 @@ from services.runtime.mongo import Database
 from services.runtime.private_link import PrivateLinks
 from services.runtime.producing import Producer
 from services.runtime.readiness import Readiness
-from services.runtime.retries import until_available
+from services.runtime.retries import every, until_available
 from services.runtime.sealing import Keyring
 from services.runtime.settings import EXIT_WRONG_SETTINGS, load
 from services.runtime.surroundings import Surroundings
 from services.runtime.time_source import Clock, utc_of
 from services.runtime.written import WrongYaml, read_yaml_file, told
+from services.wording.in_force import Wordings
 from services.wording.templates import Templates
 
 
@@ -71,6 +74,32 @@ class Foundation:
 
     async def stop(self) -> None:
         """Nothing was taken that must be given back."""
+
+
+class Learning:
+    """Learns which texts there are, at the start and from then on. While the database is away, what is known holds."""
+
+    def __init__(self, wordings: Wordings, store: TextStore, *, every_s: float) -> None:
+        self._wordings = wordings
+        self._store = store
+        self._every_s = every_s
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Before the first message is written."""
+        async for attempt in until_available():
+            with attempt:
+                await self._learn()
+        self._task = asyncio.create_task(every(self._every_s, self._learn), name="texts")
+
+    async def stop(self) -> None:
+        """Learn no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _learn(self) -> None:
+        self._wordings.learn(await self._store.all())
 
 
 class RunningGateway(Gateway, worker.Part, Protocol):
@@ -143,6 +172,7 @@ def notifier(
     gateways: Mapping[DeliveryChannel, Gateway],
     producer: Producer,
     deadlines: Deadlines,
+    wordings: Wordings,
     metrics: NotifierMetrics,
     now: Now,
 ) -> Notifier:
@@ -157,7 +187,7 @@ def notifier(
             opt_outs=opt_outs,
             portal=_portal(settings.portal_url, database, keyring),
             gateways=gateways,
-            templates=Templates.load(policy),
+            wordings=wordings,
             policy=policy,
             publisher=producer,
             alarm=deadlines,
@@ -201,6 +231,9 @@ def parts(
     def now() -> datetime:
         return whole_milliseconds(utc_of(around.clock))
 
+    wordings = Wordings(
+        Templates.load(policy), on_broken=lambda text: metrics.texts_broken.labels(text=text.partition("@")[0]).inc()
+    )
     receiving = Receiving(store=notes, metrics=metrics, now=now)
     provided = provide(receiving, readiness)
     handlers = notifier(
@@ -212,6 +245,7 @@ def parts(
         gateways=provided.gateways,
         producer=producer,
         deadlines=deadlines,
+        wordings=wordings,
         metrics=metrics,
         now=now,
     )
@@ -228,7 +262,8 @@ def parts(
         application=around.application,
     )
     timekeeping = Firing(deadlines, handlers.on_due, consumption.ownership)
-    return [producer, Foundation(around.clock, notes, timers), provided, timekeeping, consumption]
+    learning = Learning(wordings, TextStore(database), every_s=settings.texts_poll_s)
+    return [producer, Foundation(around.clock, notes, timers), learning, provided, timekeeping, consumption]
 
 
 def main() -> None:

@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from schemas.codes import DeliveryChannel, Moment
+from schemas.codes import DeliveryChannel, Language, Moment
 from schemas.complaint import Contact
-from services.notifier import channels
 from services.notifier.means import Means
 from services.notifier.notification import Notification
 from services.notifier.standing import Standing
 from services.runtime import private_link
+from services.wording import channels
 
 _NOTHING_KNOWN: Final = Standing(None, frozenset())
 
@@ -38,6 +38,10 @@ class Known:
     """Of whoever acted, for the complainant."""
     link: str = ""
     """To the complainant's own page."""
+
+    def language(self, note: Notification) -> Language:
+        """In which it is written: what had to wait, as its reader wants it now."""
+        return (self.standing.language if self.had_to_wait else None) or note.notice.person.language
 
 
 async def read_up(

@@ -16,7 +16,7 @@ from services.runtime.deadlines import Deadline
 from services.runtime.metrics import NotifierMetrics
 from services.runtime.private_link import PrivateLinks
 from services.runtime.producing import Outgoing, partition_for
-from services.wording.templates import Templates
+from services.wording.in_force import Wordings
 
 SERVICE: Final = "notifier"
 
@@ -91,7 +91,7 @@ class Means:
     portal: Portal | None
     """None: messages have no links."""
     gateways: Mapping[DeliveryChannel, Gateway]
-    templates: Templates
+    wordings: Wordings
     policy: NotificationPolicy
     publisher: Publisher
     alarm: Alarm

@@ -11,7 +11,7 @@ time that no clock watches.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import singledispatch
 from typing import Any, Final
@@ -275,6 +275,15 @@ def _classified(event: events.TicketClassified, who: Addressee, _policy: Notific
 @_on_event.register
 def _severity_changed(event: events.TicketSeverityChanged, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
     who.severity = event.severity
+    return []
+
+
+@_on_event.register
+def _language_chosen(event: events.TicketLanguageChosen, who: Addressee, _policy: NotificationPolicy) -> list[Notice]:
+    assert who.person is not None
+    # All who complained of one matter share its ticket, and its language.
+    who.person = replace(who.person, language=event.language)
+    who.owed = [replace(owed, person=replace(owed.person, language=event.language)) for owed in who.owed]
     return []
 
 

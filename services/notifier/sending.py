@@ -8,14 +8,14 @@ from typing import Final
 from uuid import UUID
 
 from schemas.codes import DeliveryChannel
-from services.notifier import channels, notification
+from services.notifier import notification
 from services.notifier.gateway import Envelope, Later, LookupFailed, NotTaken, Outcome, Refused, Taken, Unsure
 from services.notifier.knowledge import Known
 from services.notifier.means import Means
-from services.notifier.notice import Notice
 from services.notifier.notification import Notification, State, Wait, Why
 from services.notifier.schedule.quiet_hours import next_allowed, spread
 from services.notifier.standing import is_overtaken, is_withdrawn
+from services.wording import channels
 from services.wording.templates import Saying
 
 _CONTACT_WAIT_S: Final = 2.0
@@ -150,11 +150,14 @@ class Sender:
         contact, left, current = known.contact, note.remaining(known.ways), note.current
         assert contact is not None
         channel = current.channel if current and current.channel in left else left[0]
-        rendered = self._means.templates.render(_saying(note.notice, known), channel, name=contact.name)
+        # Whoever was nearly told something is told it in the same words, whatever is in force by now.
+        begun = current.template if current and current.channel is channel else ""
+        saying = _saying(note, known)
+        rendered = self._means.wordings.render(saying, channel, name=contact.name, now=now, begun=begun)
         notification.begin(note, channel, template=rendered.template, now=now)
         address = channels.address(contact, channel)
         assert address is not None
-        return channel, Envelope(note.id, address, rendered, note.notice.person.language)
+        return channel, Envelope(note.id, address, rendered, known.language(note))
 
     def _goes_on(
         self,
@@ -182,6 +185,6 @@ class Sender:
         return note.wait is Wait.FALLBACK
 
 
-def _saying(notice: Notice, known: Known) -> Saying:
-    person = notice.person
-    return Saying(notice.moment, person.language, person.time_zone, notice.facts, words=known.words, link=known.link)
+def _saying(note: Notification, known: Known) -> Saying:
+    notice, language = note.notice, known.language(note)
+    return Saying(notice.moment, language, notice.person.time_zone, notice.facts, words=known.words, link=known.link)

@@ -18,6 +18,9 @@ class NotifierSettings(RuntimeSettings):
     notification_policy: Path | None = Field(
         None, description="File of the notification policy; none takes the one that comes with Amends."
     )
+    texts_poll_s: float = Field(
+        10.0, gt=0, le=3600, description="Seconds between looks for texts that were changed at the desk."
+    )
     portal_url: str = Field(
         "",
         pattern=r"^$|^https?://[^\s/?#]+(/[^\s?#]*)?$",

@@ -29,9 +29,9 @@ from services.notifier.gateway import (
 )
 from services.notifier.lookup import Lookup
 from services.notifier.smpp_session import Acknowledge, Answer, BindRefused, NeverSent, SessionEnded, SmppSession
-from services.notifier.sms_text import Segment, TextTooLong, segments
 from services.runtime.logging import get_logger
 from services.runtime.readiness import Readiness
+from services.wording.sms_text import Segment, TextTooLong, segments
 
 log = get_logger(__name__)
 

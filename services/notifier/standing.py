@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from schemas.codes import Moment, TicketState
+from schemas.codes import Language, Moment, TicketState
 from services.notifier.moments import ANSWER, ANSWERED, ENDED
 from services.notifier.notice import Notice
 
@@ -35,6 +35,8 @@ class Standing:
     """Facts that turned out not to hold."""
     latest: Mapping[Moment, UUID] = field(default_factory=dict)
     """As `Addressee.latest`."""
+    language: Language | None = None
+    """In which its complainants want to be written to now."""
 
 
 def is_withdrawn(notice: Notice, standing: Standing) -> bool:

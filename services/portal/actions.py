@@ -14,9 +14,9 @@ from uuid import UUID, uuid5
 
 from schemas import commands as c
 from schemas import ids
-from schemas.codes import ActorKind, TicketState
+from schemas.codes import ActorKind, Language, TicketState
 from schemas.message import Actor
-from services.portal.case import Case
+from services.portal.case import AppealWindow, Case
 
 S = TicketState
 
@@ -33,6 +33,7 @@ class Act(StrEnum):
     APPEAL = "appeal"
     RATE = "rate"
     WITHDRAW = "withdraw"
+    CHOOSE_LANGUAGE = "choose_language"
     STOP_SURVEYS = "stop_surveys"
 
 
@@ -43,6 +44,7 @@ _COMMANDS: Final[Mapping[Act, str]] = MappingProxyType(
         Act.APPEAL: "appeal",
         Act.RATE: "record_survey",
         Act.WITHDRAW: "withdraw",
+        Act.CHOOSE_LANGUAGE: "choose_language",
         Act.STOP_SURVEYS: "stop_surveys",
     }
 )
@@ -58,15 +60,18 @@ class Given:
     score: int | None = None
     files: tuple[str, ...] = ()
     """Checksums (SHA-256, hex) of what was uploaded, in order."""
+    language: Language | None = None
+    """In which the complainant wants to be written to."""
 
 
-def possible(case: Case) -> tuple[Act, ...]:
-    """What may be done now."""
-    return tuple(act for act in Act if is_possible(act, case))
+def possible(case: Case, window: AppealWindow | None = None, *, now: datetime) -> tuple[Act, ...]:
+    """What may be done now; without a window it is not known how long one may appeal."""
+    is_late = window is not None and not window.is_open(now)
+    return tuple(act for act in Act if is_possible(act, case) and not (act is Act.APPEAL and is_late))
 
 
 def is_possible(act: Act, case: Case) -> bool:
-    """Whether the router would take it, as far as can be told; it alone knows windows of time."""
+    """Whether the router would take it, as far as state and history tell."""
     return _COMMANDS[act] in case.possible
 
 
@@ -81,6 +86,8 @@ def problems(given: Given) -> dict[str, str]:
         found["words"] = "nothing_added"
     if given.act is Act.RATE and given.score not in SCORES:
         found["score"] = "score_missing"
+    if given.act is Act.CHOOSE_LANGUAGE and given.language is None:
+        found["language"] = "language_missing"
     return found
 
 
@@ -92,7 +99,8 @@ def command_id(given: Given, *, ticket_id: UUID, form: str) -> UUID:
         ticket_id: the ticket.
         form: the form's own number. Who goes back and writes something else into it has done something else.
     """
-    content = "\0".join((given.act, given.words, str(given.score), *given.files))
+    chosen = [given.language] if given.language else []
+    content = "\0".join((given.act, given.words, str(given.score), *given.files, *chosen))
     return uuid5(ticket_id, f"portal/{form}/{hashlib.sha256(content.encode('utf-8', 'replace')).hexdigest()}")
 
 
@@ -133,18 +141,25 @@ def commands(
     return (first,)
 
 
+_PLAIN: Final[Mapping[Act, c.Action]] = MappingProxyType(
+    {
+        Act.ACCEPT: c.Accept(),
+        Act.APPEAL: c.Appeal(),
+        Act.WITHDRAW: c.Withdraw(),
+        Act.STOP_SURVEYS: c.StopSurveys(),
+    }
+)
+
+
 def _action(given: Given, evidence: Sequence[UUID]) -> c.Action:
     match given.act:
         case Act.ADD:
             return c.AddEvidence(evidence=tuple(evidence)) if evidence else c.AddNote()
-        case Act.ACCEPT:
-            return c.Accept()
-        case Act.APPEAL:
-            return c.Appeal()
         case Act.RATE:
             assert given.score is not None
             return c.RecordSurvey(score=given.score)
-        case Act.WITHDRAW:
-            return c.Withdraw()
-        case Act.STOP_SURVEYS:
-            return c.StopSurveys()
+        case Act.CHOOSE_LANGUAGE:
+            assert given.language is not None
+            return c.ChooseLanguage(language=given.language)
+        case act:
+            return _PLAIN[act]

@@ -108,7 +108,7 @@ def surface(settings: PortalSettings, world: World, metrics: PortalMetrics) -> F
         refused_links=lambda why: metrics.links_refused.labels(why=why).inc(),
     )
     routes = PortalRoutes(
-        complaints=Complaints(intake=world.intake, uploads=uploads),
+        complaints=Complaints(intake=world.intake, uploads=uploads, tickets=world.tickets, now=world.now),
         private=private,
         pages=Pages(settings),
         wording=wording.load(),

@@ -10,7 +10,7 @@ from uuid import UUID
 from schemas import events as e
 from schemas import ticket
 from schemas.classification import Classification
-from schemas.codes import ActorKind, TicketState
+from schemas.codes import ActorKind, Language, TicketState
 from schemas.complaint import Money
 
 REPLIES: Final = ("answered", "appeal_decided", "resolved")
@@ -20,6 +20,7 @@ _ACCEPTED: Final = "accepted"
 _TOLD: Final[Mapping[type[e.TicketEvent], str]] = {
     e.TicketOpened: "opened",
     e.TicketAssigned: "assigned",
+    e.TicketLanguageChosen: "language_chosen",
     e.TicketFollowedUp: "followed_up",
     e.TicketRepeatLinked: "followed_up",
     e.TicketReopened: "reopened",
@@ -66,6 +67,18 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class AppealWindow:
+    """How long one may appeal, by the network's policy."""
+
+    until: datetime | None
+    """None: there is nothing, or nothing more, to appeal against."""
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether an appeal would be taken."""
+        return self.until is not None and now <= self.until
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """Where a ticket stands after its event number `version`."""
 
@@ -75,6 +88,8 @@ class Case:
     state: TicketState
     version: int
     time_zone: str
+    language: Language
+    """Of the messages to its complainants."""
     complaints: frozenset[UUID]
     """The one that opened it and those that followed it up: whose complainants may see it."""
     waybills: tuple[str, ...]
@@ -102,6 +117,7 @@ def fold(events: Iterable[e.TicketEvent]) -> Case | None:
                 state=event.state,
                 version=event.sequence,
                 time_zone=event.time_zone,
+                language=event.language,
                 complaints=frozenset({event.complaint_id}),
                 waybills=event.waybills,
                 steps=(_step(event, "opened"),),
@@ -135,6 +151,8 @@ def _changed(case: Case, event: e.TicketEvent) -> dict[str, Any]:
             return {"matter": _matter(event.classification)}
         case e.TicketReopened():
             return {"reply": None}
+        case e.TicketLanguageChosen():
+            return {"language": event.language}
         case _:
             return {}
 

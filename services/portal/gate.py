@@ -1,7 +1,7 @@
 """What every answer of the portal passes: headers that browsers obey, a limit for each address, counting.
 
-Plain ASGI. The address is the connection's, or what a proxy in front says of it when `FORWARDED_ALLOW_IPS` names that
-proxy (uvicorn reads it). Of an IPv6 address the network of 64 bits counts, which is what one household has.
+Plain ASGI. The address is the connection's, or what a proxy in front says of it when `AMENDS_TRUSTED_PROXIES` names
+that proxy. Of an IPv6 address the network of 64 bits counts, which is what one household has.
 """
 
 import ipaddress

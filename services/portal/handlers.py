@@ -1,7 +1,7 @@
 """What happens on the public form and on the private page. Takes Protocols; knows no HTTP."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -14,7 +14,7 @@ from schemas.notes import Note
 from schemas.topics import TICKET_COMMAND
 from services.portal import actions
 from services.portal.actions import Act, Given
-from services.portal.case import REPLIES, Case, fold
+from services.portal.case import REPLIES, AppealWindow, Case, fold
 from services.portal.complaint import NOT_HELD, Draft, Kept, Trouble, troubles
 from services.portal.promise import Promise, next_promise
 from services.portal.tokens import Done, LinkHolder, Tokens
@@ -24,6 +24,8 @@ from services.runtime.private_link import PrivateLink, Unusable
 from services.runtime.producing import Outgoing
 
 POLL_S: Final = 0.15
+REFUSED_S: Final = 0.1
+"""So long it takes to say of a link that it opens nothing: longer than the look-ups of one that once did."""
 _WITH_WORDS: Final = frozenset({*REPLIES, "customer_awaited", "apologised"})
 """Steps whose note may have words for the complainant."""
 
@@ -35,6 +37,22 @@ class Progress:
     number: str | None
     next: str
     """One sentence."""
+    ticket_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What somebody who has complained is told."""
+
+    progress: Progress
+    promise: Promise | None = None
+    """What comes next and by when; None while it is not known."""
+    time_zone: str = "UTC"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is nothing to wait for: a number, and a time where there will be one."""
+        return self.progress.number is not None and self.promise is not None and self.promise.kind != "open"
 
 
 class Intake(Protocol):
@@ -99,6 +117,9 @@ class Tickets(Protocol):
     async def due(self, ticket_id: UUID) -> Mapping[Clock, datetime]:
         """When the clocks are due that run."""
 
+    async def appeal_window(self, ticket_id: UUID, *, version: int) -> AppealWindow | None:
+        """How long one may appeal; None while this is not known of the ticket's event number `version`."""
+
     async def messages(self, ticket_id: UUID, complaint_id: UUID) -> Sequence[Told]:
         """Messages to the complainant of one complaint, the latest first."""
 
@@ -136,9 +157,11 @@ class NotSent:
 class Complaints:
     """The public form."""
 
-    def __init__(self, *, intake: Intake, uploads: Uploads) -> None:
+    def __init__(self, *, intake: Intake, uploads: Uploads, tickets: Tickets, now: Callable[[], datetime]) -> None:
         self._intake = intake
         self._uploads = uploads
+        self._tickets = tickets
+        self._now = now
 
     async def send(self, draft: Draft, files: Sequence[ChosenFile], *, words: Wording) -> UUID | NotSent:
         """Hand a complaint to the intake; gives its id, or all that is wrong with it at once."""
@@ -155,9 +178,25 @@ class Complaints:
             return NotSent(draft, keeping.troubles, away)
         return outcome if isinstance(outcome, UUID) else NotSent(draft, (*troubles(outcome), *wrong))
 
-    async def progress(self, complaint_id: UUID, *, wait_s: float, words: Wording) -> Progress | None:
-        """See `Intake.progress`."""
-        return await self._intake.progress(complaint_id, wait_s=wait_s, language=words.language)
+    async def receipt(self, complaint_id: UUID, *, wait_s: float, words: Wording) -> Receipt | None:
+        """How far it has come, and what comes next; None for a complaint that nobody knows.
+
+        Raises:
+            Unavailable: nobody can tell now.
+        """
+        progress = await self._intake.progress(complaint_id, wait_s=wait_s, language=words.language)
+        if progress is None:
+            return None
+        if progress.number is None or progress.ticket_id is None:
+            return Receipt(progress)
+        try:
+            case = fold(await self._tickets.events(progress.ticket_id))
+            due = await self._tickets.due(progress.ticket_id)
+        except Unavailable:
+            return Receipt(progress)  # The number is worth more than the time.
+        return (
+            Receipt(progress, next_promise(case, due, now=self._now()), case.time_zone) if case else Receipt(progress)
+        )
 
 
 class OutcomeKind(StrEnum):
@@ -190,6 +229,7 @@ class View:
     form: str
     """Token of its forms."""
     outcome: Outcome | None = None
+    window: AppealWindow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +266,18 @@ class PrivatePage:
     async def holder(self, token: str) -> LinkHolder | None:
         """Whom a link was made for; None, without a reason, when it opens nothing.
 
+        Every refusal takes the same time: nobody learns from it how far a guess came.
+
         Raises:
             Unavailable: the database does not answer.
         """
+        began_at = self.now()
+        holder = await self._read(token)
+        if holder is None:
+            await self.pause(max(0.0, REFUSED_S - (self.now() - began_at).total_seconds()))
+        return holder
+
+    async def _read(self, token: str) -> LinkHolder | None:
         link = self.links.read(token, self.now())
         if isinstance(link, Unusable):
             self.refused_links(link.value)
@@ -268,13 +317,15 @@ class PrivatePage:
         if case is None or holder.complaint_id not in case.complaints:
             self.refused_links("no_ticket")
             return None
+        now, window = self.now(), await self._window(case)
         refs = {step.note_ref for step in case.steps if step.note_ref and step.kind in _WITH_WORDS}
         return View(
             case=case,
-            promise=next_promise(case, await self.tickets.due(holder.ticket_id), now=self.now()),
+            promise=next_promise(case, await self.tickets.due(holder.ticket_id), now=now),
             words=await self.notes.for_customer(refs, ticket=case.ticket_id),
             messages=await self.tickets.messages(holder.ticket_id, holder.complaint_id),
-            acts=actions.possible(case),
+            acts=actions.possible(case, window, now=now),
+            window=window,
             form=self.tokens.form(holder, reply=_reply(case), number=form),
             outcome=outcome,
         )
@@ -308,7 +359,7 @@ class PrivatePage:
         words: Wording,
     ) -> Done | NotDone:  # fmt: skip
         keeping = await self.uploads.keep(form, files, before=before, words=words)
-        given = Given(given.act, given.words, given.score, tuple(one.sha256 for one in keeping.kept))
+        given = replace(given, files=tuple(one.sha256 for one in keeping.kept))
         if keeping.away:
             return NotDone(given, keeping.kept, keeping.troubles, away=keeping.away, form=form)
         found = actions.problems(given)
@@ -330,6 +381,11 @@ class PrivatePage:
             return NotDone(given, keeping.kept, away=away, form=form)
         return Done(given.act, tuple(one.command_id for one in asked))
 
+    async def _window(self, case: Case) -> AppealWindow | None:
+        if not actions.is_possible(Act.APPEAL, case):
+            return None
+        return await self.tickets.appeal_window(case.ticket_id, version=case.version)
+
     @staticmethod
     def _stale(given: Given, case: Case, reply: int) -> str:
         """Why the form does not fit what stands now; empty when it does."""
@@ -337,6 +393,8 @@ class PrivatePage:
             return "illegal_in_state"
         if given.act in {Act.ACCEPT, Act.APPEAL} and reply != _reply(case):
             return "version_moved_on"
+        if given.language is case.language:
+            return "unchanged"
         return ""
 
 

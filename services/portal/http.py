@@ -40,9 +40,11 @@ _FIELD_BYTES_MAX: Final = 131_072
 _FIELDS_MAX: Final = 60
 _FRAMING_BYTES: Final = 1_048_576
 _NUMBER_WAIT_S: Final = 3.0
+_PROMISE_LOOKS_MAX: Final = 2
 _YEAR_S: Final = 31_536_000
 _COOKIE: Final = "lang"
 _ACTS: Final = {act.value: act for act in Act}
+_LANGUAGES: Final = {language.value: language for language in Language}
 _SCORES: Final = frozenset(str(score) for score in actions.SCORES)
 
 
@@ -167,15 +169,19 @@ class PortalRoutes:
         words = self._words(request)
         try:
             complaint_id = UUID(request.path_params["complaint_id"])
-            progress = await self._complaints.progress(complaint_id, wait_s=_NUMBER_WAIT_S, words=words)
+            receipt = await self._complaints.receipt(complaint_id, wait_s=_NUMBER_WAIT_S, words=words)
         except ValueError:
-            progress = None
+            receipt = None
         except Unavailable as away:
             return _come_back(self.notice(request, "busy", 503), away)
-        if progress is None:
+        if receipt is None:
             return self.notice(request, "not_found", 404)
-        refresh = None if progress.number else _again(request, f"/sent/{complaint_id}", {"lang": words.language.value})
-        return self._answer(request, words, self._pages.sent(progress, words, refresh=refresh))
+        refresh = None
+        if not receipt.is_whole:
+            # The number is worth waiting for; the time follows it at once, or there is none.
+            times = REFRESHED_MAX if receipt.progress.number is None else _PROMISE_LOOKS_MAX
+            refresh = _again(request, f"/sent/{complaint_id}", {"lang": words.language.value}, times_max=times)
+        return self._answer(request, words, self._pages.sent(receipt, words, refresh=refresh))
 
     async def ticket(self, request: Request) -> Response:
         """The private page."""
@@ -224,7 +230,8 @@ class PortalRoutes:
             return await self._ticket(request, holder, not_done=outcome)
         self._metrics.actions.labels(act=act, result="asked").inc()
         done = self._private.tokens.done(holder, outcome.act, outcome.commands)
-        return self._see(f"{PATH}{_token(request)}?done={done}&lang={words.language}")
+        language = given.language or words.language
+        return self._see(f"{PATH}{_token(request)}?done={done}&lang={language}")
 
     async def static(self, request: Request) -> Response:
         """Style, script and icon: ours, since the policy lets no other be loaded."""
@@ -318,14 +325,15 @@ def _given(act: Act, form: FormData) -> tuple[Given, list[Kept]]:
     kept = [one for v in form.getlist("kept") if isinstance(v, str) and (one := Kept.parse(v))]
     # Lines end as a form sends them, CR LF; two ways to write one text are one text.
     words = _text(form, "words").strip().replace("\r\n", "\n")
-    return Given(act, words, int(score) if score in _SCORES else None), kept
+    language = _LANGUAGES.get(_text(form, "language")) if act is Act.CHOOSE_LANGUAGE else None
+    return Given(act, words, int(score) if score in _SCORES else None, language=language), kept
 
 
-def _again(request: Request, path: str, query: Mapping[str, str]) -> Refresh | None:
+def _again(request: Request, path: str, query: Mapping[str, str], *, times_max: int = REFRESHED_MAX) -> Refresh | None:
     """The page that looks again by itself; None when it has done so often enough."""
     looked = request.query_params.get("n", "")
     times = int(looked) + 1 if looked.isdecimal() and len(looked) < 3 else 1
-    if times > REFRESHED_MAX:
+    if times > times_max:
         return None
     return Refresh(f"{path}?{urlencode({**query, 'n': times})}")
 

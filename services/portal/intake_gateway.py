@@ -53,7 +53,8 @@ class HttpIntake:
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         told = answer.raise_for_status().json()
-        return Progress(told["ticket_number"], told["next"])
+        ticket_id = told.get("ticket_id")
+        return Progress(told["ticket_number"], told["next"], UUID(ticket_id) if ticket_id else None)
 
     async def _ask(
         self, method: str, path: str, language: Language, *, headers: Mapping[str, str], **more: Any

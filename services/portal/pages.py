@@ -11,7 +11,8 @@ import jinja2
 from schemas.codes import Language
 from services.portal import actions
 from services.portal.complaint import FIELDS, Draft
-from services.portal.handlers import NotDone, NotSent, OutcomeKind, Progress, View
+from services.portal.handlers import NotDone, NotSent, OutcomeKind, Receipt, View
+from services.portal.promise import Promise
 from services.portal.settings import PortalSettings
 from services.portal.wording import Wording
 
@@ -63,9 +64,11 @@ class Pages:
             away=not_sent.away if not_sent else None,
         )
 
-    def sent(self, progress: Progress, words: Wording, *, refresh: Refresh | None) -> str:
+    def sent(self, receipt: Receipt, words: Wording, *, refresh: Refresh | None) -> str:
         """A complaint was accepted."""
-        return self._page("sent.html", words, progress=progress, refresh=refresh, private=True)
+        promise = _promise(receipt.promise, words, ZoneInfo(receipt.time_zone)) if receipt.promise else ""
+        shown = {"progress": receipt.progress, "promise": promise, "time_zone": receipt.time_zone}
+        return self._page("sent.html", words, refresh=refresh, private=True, **shown)
 
     def notice(self, kind: str, words: Wording) -> str:
         """Something that has no page."""
@@ -86,8 +89,9 @@ class Pages:
             not_done=not_done,
             private=True,
             notices=_banners(view, words, not_done=not_done, is_refreshing=refresh is not None),
-            promise=_promise(view, words, zone),
+            promise=_promise(view.promise, words, zone),
             answer=_answer(view, words),
+            appeal=_appeal(view, words, zone),
             about=words.name("category", view.case.matter),
             trail=tuple(reversed(view.case.steps)),
             scores=tuple(reversed(actions.SCORES)),
@@ -138,8 +142,7 @@ def _banners(view: View, words: Wording, *, not_done: NotDone | None, is_refresh
     return told
 
 
-def _promise(view: View, words: Wording, zone: ZoneInfo) -> str:
-    promise = view.promise
+def _promise(promise: Promise, words: Wording, zone: ZoneInfo) -> str:
     if promise.at is None:
         return words.say("promise", promise.kind)
     at = words.time(promise.at, zone)
@@ -160,6 +163,16 @@ def _answer(view: View, words: Wording) -> list[str]:
     if reply.amount:
         lines.append(words.say("answer", "amount", amount=words.money(reply.amount)))
     return lines
+
+
+def _appeal(view: View, words: Wording, zone: ZoneInfo) -> str:
+    """Until when one may appeal, or why not any more."""
+    if view.window is None:
+        return ""
+    if view.window.until is None:
+        return words.refused("already_appealed")
+    at = words.time(view.window.until, zone)
+    return words.say("ticket", "appeal_until" if actions.Act.APPEAL in view.acts else "appeal_over", at=at)
 
 
 def _size(count: int) -> str:

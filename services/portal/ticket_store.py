@@ -13,6 +13,7 @@ from pymongo.errors import DuplicateKeyError
 from schemas.codes import Clock, ClockState
 from schemas.events import TicketEvent
 from schemas.topics import TICKET_EVENTS
+from services.portal.case import AppealWindow
 from services.portal.handlers import Told
 from services.portal.uploads import Unavailable
 from services.runtime.mongo import FAILED, Database
@@ -35,10 +36,11 @@ def answering() -> Iterator[None]:
 
 
 class MongoTicketStore:
-    """Collections `ticket_events`, `clocks` and `notifications`."""
+    """Collections `ticket_events`, `tickets`, `clocks` and `notifications`."""
 
     def __init__(self, database: Database, *, timeout_s: float) -> None:
         self._events = database["ticket_events"]
+        self._tickets = database["tickets"]
         self._clocks = database["clocks"]
         self._notifications = database["notifications"]
         self._timeout_s = timeout_s
@@ -73,6 +75,14 @@ class MongoTicketStore:
             for cycle in cycles
             if cycle["state"] in _RUNS and cycle.get("due")
         }
+
+    async def appeal_window(self, ticket_id: UUID, *, version: int) -> AppealWindow | None:
+        """See `handlers.Tickets`. The projection follows the events, so it may not tell of the latest yet."""
+        with answering():
+            async with asyncio.timeout(self._timeout_s):
+                query = {"_id": str(ticket_id), "version": version, "appeal_until": {"$exists": True}}
+                shown = await self._tickets.find_one(query, {"appeal_until": 1})
+        return AppealWindow(shown["appeal_until"]) if shown else None
 
     async def messages(self, ticket_id: UUID, complaint_id: UUID) -> Sequence[Told]:
         """See `handlers.Tickets`."""

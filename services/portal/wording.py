@@ -7,12 +7,12 @@ from importlib.resources import files
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import yaml
 from babel.dates import format_datetime
 from babel.numbers import format_currency
 
 from schemas.codes import Language
 from schemas.complaint import Money
+from services.runtime.written import read_yaml
 
 _LOCALES: Final = {Language.ZH: "zh_Hans_CN", Language.EN: "en_GB"}
 
@@ -61,6 +61,6 @@ def load() -> dict[Language, Wording]:
     """Every language."""
     folder = files("services.portal") / "wording"
     return {
-        language: Wording(language, yaml.safe_load((folder / f"{language}.yaml").read_text("utf-8")))
+        language: Wording(language, read_yaml((folder / f"{language}.yaml").read_text("utf-8")))
         for language in Language
     }

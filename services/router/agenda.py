@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from schemas import lifecycle
 from schemas.codes import TicketState
 from schemas.commands import Action, Close, RequestSurvey, Resolve
 from schemas.ticket import Ticket
-from services.router.handling import HandlingPolicy
+from services.organisation.handling import HandlingPolicy
 
 S = TicketState
 
@@ -34,6 +35,16 @@ def next_step(ticket: Ticket, policy: HandlingPolicy) -> Step | None:
     """The next thing that time alone brings about, when it is not to be before the ticket's last event."""
     step = min(_steps(ticket, policy), default=None)
     return step and step._replace(at=max(step.at, ticket.updated_at))
+
+
+def appeal_until(ticket: Ticket, policy: HandlingPolicy) -> datetime | None:
+    """The last instant at which the complainant may appeal; None: there is nothing, or nothing more, to appeal against.
+
+    It is shown to the complainant. Whether an appeal came in time is decided by the policy in force when it comes.
+    """
+    if ticket.state not in lifecycle.LEGAL["appeal"] or ticket.appeals >= policy.appeals_max:
+        return None
+    return (ticket.state_since or ticket.opened_at) + policy.appeal_window
 
 
 def _steps(ticket: Ticket, policy: HandlingPolicy) -> Iterator[Step]:

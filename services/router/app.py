@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 from prometheus_client import CollectorRegistry
 
 from schemas.topics import COMPLAINT_SUBMITTED, TICKET_COMMAND
+from services.organisation.directory import organisation
+from services.organisation.directory_store import DirectoryStore, packaged
 from services.router.claim_store import ClaimStore
 from services.router.classification import classify, extract, shipment_of, vocabulary
 from services.router.command_handler import CommandHandler
@@ -17,8 +19,6 @@ from services.router.complaint_handler import ComplaintHandler
 from services.router.complaint_store import ComplaintStore
 from services.router.contact_store import ContactStore
 from services.router.counting import count
-from services.router.directory import organisation
-from services.router.directory_store import DirectoryStore, packaged
 from services.router.event_store import EventStore
 from services.router.handlers import Router
 from services.router.number_store import NumberStore
@@ -81,7 +81,7 @@ def router(
             contacts=contacts,
             events=events,
             numbers=NumberStore(database),
-            states=tickets,
+            tickets=tickets,
             parked=parked,
             placement=placement,
             opener=keyring,

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Final
 
 from schemas.codes import Category, Channel, RiskFlag, Severity, Source
+from services.organisation.directory import Organisation, Person, Unit
+from services.organisation.policy import PLACE, Rule, When
 from services.router.deciding import Assignment, Unassignable
-from services.router.directory import Organisation, Person, Unit
-from services.router.policy import PLACE, Rule, When
 
 
 @dataclass(frozen=True, slots=True)

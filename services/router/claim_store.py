@@ -1,6 +1,6 @@
 """Who holds which identity: collection `claims`, `{_id: claim, complaint_id, routing_key, received_at, waybills}`.
 
-A claim is never let go of: whoever meets one whose ticket is over takes it over.
+A claim is never let go of: whoever meets one whose ticket is over takes it over, unless that was linked to another.
 """
 
 from collections.abc import Sequence

@@ -11,9 +11,9 @@ from schemas.commands import Assign, CompleteReview, FollowUp, HandOver, TicketC
 from schemas.events import TicketCommandRefused, TicketEvent, TicketLinked
 from schemas.ticket import Ticket, apply, fold
 from schemas.topics import TICKET_COMMAND, TICKET_EVENT
+from services.organisation.directory import Organisation
 from services.router.assignment import Asked, Subject
 from services.router.deciding import Assignment, Unassignable, absorbing, decide, reviewed, wants_assignment
-from services.router.directory import Organisation
 from services.router.fate import Fate
 from services.router.placement import Need, Placement
 from services.router.settled import Settled

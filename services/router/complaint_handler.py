@@ -4,7 +4,8 @@
 2. Its fate, ticket or follow-up, is one insert into `complaints`. If the holder it met has none yet, it is made a
    follow-up of this one: so nobody ever waits for somebody who may be dead.
    A resolved ticket holds its claims, and the follow-up reopens it; of a ticket that is closed or withdrawn they are
-   taken over. Where that happens too late to be seen here, the follow-up reopens the ticket all the same.
+   taken over, unless it was linked to another: then that one is followed up. Where that happens too late to be seen
+   here, the follow-up reopens the ticket all the same.
 3. A ticket's opening events are appended in one go; a follow-up goes out as a command with the ticket's key.
 
 There are no circles: a complaint that stopped at a claim holds smaller ones only, so along any chain of follow-ups
@@ -22,17 +23,15 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from schemas.classification import Classification, ClassifierPolicy, Extracted, Facts
-from schemas.codes import TicketState
 from schemas.commands import TicketCommand
 from schemas.complaint import ComplaintSubmitted, Wording
 from schemas.events import TicketEvent
-from schemas.lifecycle import TERMINAL
 from schemas.sealed import Sealed
 from schemas.ticket import fold
 from schemas.topics import TICKET_COMMAND, TICKET_EVENT
 from services.router.claims import Claim, Held, claims_of
 from services.router.classifier.extraction import Shipment
-from services.router.fate import Fate
+from services.router.fate import Fate, Shown, heir
 from services.router.number import Number, month_of
 from services.router.opening import facts_of, follow_up, opening, subject_of, text_of
 from services.router.placement import Need, Placement
@@ -109,11 +108,11 @@ class Numbers(Protocol):
         """The next serials of a month."""
 
 
-class States(Protocol):
+class Tickets(Protocol):
     """The projection."""
 
-    async def states(self, tickets: Iterable[UUID]) -> dict[UUID, TicketState]:
-        """States of tickets."""
+    async def shown(self, tickets: Iterable[UUID]) -> dict[UUID, Shown]:
+        """Tickets, and those that they were linked to, one after the other."""
 
 
 class Parked(Protocol):
@@ -168,7 +167,7 @@ class ComplaintHandler:
     contacts: Contacts
     events: Events
     numbers: Numbers
-    states: States
+    tickets: Tickets
     parked: Parked
     placement: Placement
     opener: Opener
@@ -319,11 +318,11 @@ class ComplaintHandler:
                     Fate(held.complaint_id, case.complaint.complaint_id, case.complaint.routing_key, matched_by=kind),
                 )
         fates |= await self.fates.decide(list(forced.values()))
-        states = await self.states.states({fates[held.complaint_id].ticket_id for _, held in met})
+        shown = await self.tickets.shown({fates[held.complaint_id].ticket_id for _, held in met})
         over = list(lapsed)
         for case, held in met:
-            fate = fates[held.complaint_id]
-            if states.get(fate.ticket_id) in TERMINAL:
+            fate = heir(fates[held.complaint_id], shown)
+            if fate is None:
                 over.append((case, held))
                 continue
             stopped.add(case)

@@ -18,7 +18,7 @@ from schemas.codes import ActorKind, Channel, RiskFlag, Severity, TicketState
 from schemas.complaint import Money
 from schemas.lifecycle import EARLIER, SETTLED, target
 from schemas.ticket import Approval, Ticket, blocked, possible, union
-from services.router.directory import Organisation
+from services.organisation.directory import Organisation
 
 S = TicketState
 
@@ -239,6 +239,9 @@ def _act(story: Story, assignment: Assignment | Unassignable | None) -> None:  #
         case c.ChangeSeverity(severity=severity):
             _need(severity != ticket.severity, "unchanged")
             story.tell(e.TicketSeverityChanged, before=ticket.severity, severity=severity)
+        case c.ChooseLanguage(language=language):
+            _need(language is not ticket.language, "unchanged")
+            story.tell(e.TicketLanguageChosen, language=language)
         case c.ShareLiability() | c.Respond():
             _share(story, action)
         case c.EstimateLoss(loss=loss):

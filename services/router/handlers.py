@@ -15,10 +15,10 @@ from schemas.complaint import ComplaintSubmitted
 from schemas.lifecycle import SETTLED
 from schemas.message import Message
 from schemas.ticket import Ticket
+from services.organisation.handling import HandlingPolicy
 from services.router.assignment import Slot
 from services.router.command_handler import CommandHandler
 from services.router.complaint_handler import ComplaintHandler
-from services.router.handling import HandlingPolicy
 from services.router.placement import Placement
 from services.router.settled import Settled
 from services.runtime.handling import Received, Refusal

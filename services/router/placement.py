@@ -7,9 +7,9 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from schemas.codes import Category
+from services.organisation.directory import Organisation, Person
 from services.router.assignment import NOTHING_ASKED, Asked, Capacity, Route, Slot, Subject, able, route
 from services.router.deciding import Assignment, Unassignable
-from services.router.directory import Organisation, Person
 
 ROUTES_MAX: Final = 20_000
 """Routes that are remembered: tickets that look the same to the table go the same way."""

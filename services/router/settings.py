@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from services.router.directory import Zone
+from services.organisation.directory import Zone
 from services.runtime.settings import RuntimeSettings
 
 

@@ -12,8 +12,9 @@ from schemas import ids
 from schemas.codes import TicketState
 from schemas.lifecycle import OPEN
 from schemas.ticket import Ticket
-from services.router.agenda import next_step
-from services.router.handling import HandlingPolicy
+from services.organisation.handling import HandlingPolicy
+from services.router.agenda import appeal_until, next_step
+from services.router.fate import Shown
 from services.runtime.mongo import Database, duplicate_indexes
 
 _OPEN: Final = sorted(state.value for state in OPEN)
@@ -67,13 +68,16 @@ class TicketStore:
             return duplicate_indexes(refusal)
         return set()
 
-    async def states(self, tickets: Iterable[UUID]) -> dict[UUID, TicketState]:
-        """States of those that are there."""
-        wanted = [str(t) for t in tickets]
-        if not wanted:
-            return {}
-        cursor = self._tickets.find({"_id": {"$in": wanted}}, {"state": 1})
-        return {UUID(d["_id"]): TicketState(d["state"]) async for d in cursor}
+    async def shown(self, tickets: Iterable[UUID]) -> dict[UUID, Shown]:
+        """Those that are there, and those that they were linked to, one after the other."""
+        found: dict[UUID, Shown] = {}
+        wanted = set(tickets)
+        while wanted:
+            cursor = self._tickets.find({"_id": {"$in": [str(t) for t in wanted]}}, _SHOWN)
+            came = {UUID(d["_id"]): _shown(d) async for d in cursor}
+            found |= came
+            wanted = {t.linked_to for t in came.values() if t.is_over and t.linked_to is not None} - found.keys()
+        return found
 
     async def versions(self, tickets: Iterable[UUID]) -> dict[UUID, int]:
         """Numbers of the latest events that are shown, of those tickets that are there."""
@@ -97,6 +101,19 @@ class TicketStore:
         query = {"next_step.at": {"$lte": now}}
         shown = {"routing_key": 1, "version": 1, "next_step": 1}
         return await self._tickets.find(query, shown).sort("next_step.at", 1).limit(count_max).to_list(None)
+
+
+_SHOWN: Final = {"state": 1, "complaint_id": 1, "routing_key": 1, "linked_to": 1}
+
+
+def _shown(document: dict[str, Any]) -> Shown:
+    linked_to = document.get("linked_to")
+    return Shown(
+        TicketState(document["state"]),
+        UUID(document["complaint_id"]),
+        document["routing_key"],
+        UUID(linked_to) if linked_to else None,
+    )
 
 
 def document(ticket: Ticket, policy: HandlingPolicy) -> dict[str, Any]:
@@ -140,5 +157,6 @@ def document(ticket: Ticket, policy: HandlingPolicy) -> dict[str, Any]:
         "shares": [{"unit": share.unit, "percent": share.percent} for share in ticket.shares],
         "linked_to": ids.text(ticket.linked_to) if ticket.linked_to else None,
         "archived": ticket.archived,
+        "appeal_until": appeal_until(ticket, policy),
     }
     return shown | {"next_step": step._asdict()} if step else shown

@@ -13,8 +13,8 @@ from schemas import ids
 from schemas.codes import Category
 from schemas.commands import Assign, TicketCommand
 from schemas.topics import TICKET_COMMAND
+from services.organisation.directory import Organisation, WrongOrganisation
 from services.router.agenda import ACTIONS
-from services.router.directory import Organisation, WrongOrganisation
 from services.router.opening import ROUTER
 from services.router.placement import Placement
 from services.runtime.logging import get_logger

@@ -29,6 +29,7 @@ from services.runtime.ownership import Ownership
 from services.runtime.producing import Producer, Record
 from services.runtime.readiness import Readiness
 from services.runtime.settings import RuntimeSettings
+from services.runtime.unreadable import REASON, Unreadable
 
 __all__ = ["BatchHandler", "Consumption", "Ownership", "Received", "Refusal", "by_key"]
 
@@ -266,6 +267,8 @@ class Consumption:
                 headers=list(record.headers or ()),
             )
             try:
+                if isinstance(record, Unreadable):
+                    raise UndecodableMessage(REASON)  # noqa: TRY301 - set aside as all that cannot be read
                 decoded = decode(record.value, original.headers, types=self._types[record.topic])
                 recorded_at = _in_its_place(record, decoded.message)
             except UndecodableMessage as refusal:

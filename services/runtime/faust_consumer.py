@@ -6,6 +6,7 @@ What is replaced in faust-streaming 0.15.3, and why:
   a commit has failed, believes that it succeeded;
 - seeking after a rebalance: to the ledger's offsets, because Faust leaves a partition where it is when nothing was ever
   committed, with whatever it had read and dropped gone;
+- reading on behind what aiokafka cannot read, which would crash Faust again and again: `unreadable.py`;
 - remembering what was read, and dropping what comes again: the ledger knows better;
 - the way of records to the stream: one event per poll, not one with two tasks and a lock for each record, which cost
   half the throughput;
@@ -31,6 +32,7 @@ from faust.types import TP
 from services.runtime.brokers import Connection
 from services.runtime.ledger import Ledger, Place
 from services.runtime.logging import get_logger
+from services.runtime.unreadable import read_around
 
 log = get_logger(__name__)
 _FAUST_LOGGER = logging.getLogger("faust.amends")
@@ -124,6 +126,14 @@ class _Thread(driver.AIOKafkaConsumerThread):
 
         return cast("Offsets", await self.call_thread(ask))
 
+    async def read_around(self, starts: Offsets) -> list[Any]:
+        """See `unreadable.read_around`."""
+
+        async def read() -> list[Any]:
+            return await read_around(self._ensure_consumer(), starts)
+
+        return cast("list[Any]", await self.call_thread(read))
+
     async def seek_all(self, offsets: Offsets) -> None:
         """Read on from these offsets."""
 
@@ -197,13 +207,26 @@ class _Consumer(driver.Consumer):
 
     async def _poll(self) -> Any:
         """An event whose value is a list of aiokafka's records, or None; as Faust's `getmany`, without its loop."""
-        fetched, active = await self._wait_next_records(1.0)
+        try:
+            fetched, active = await self._wait_next_records(1.0)
+        except UnicodeDecodeError:
+            return await self._poll_around()
         if self.should_stop or fetched is None:
             return None
         if not self.flow_active:
             await self.perform_seek()
             return None
-        records = [r for place, some in fetched.items() if active is None or place in active for r in some]
+        return self._event([r for place, some in fetched.items() if active is None or place in active for r in some])
+
+    async def _poll_around(self) -> Any:
+        """As `_poll`, when there is a record that cannot be read."""
+        try:
+            return self._event(await self._thread.read_around(self._application.ledger.next_offsets()))
+        except (KafkaError, IllegalStateError) as error:
+            log.warning("unreadable.not_passed", error=type(error).__name__)
+            return None
+
+    def _event(self, records: list[Any]) -> Any:
         if not records:
             return None
         first = records[0]

@@ -258,6 +258,12 @@ class NotifierMetrics:
             "way to a provider. What waits (for the morning, another try, a receipt) is not among them.",
             registry=registry,
         )
+        self.texts_broken = Counter(
+            "amends_notification_texts_broken_total",
+            "Messages that went in the words that come with the product, because the text in force could not be used.",
+            ["text"],
+            registry=registry,
+        )
         self.receipts = Counter(
             "amends_notification_receipts_total",
             "Receipts by what they were: of use, doubled or late, or kept because their message is not marked yet.",
@@ -326,9 +332,16 @@ class DeskMetrics:
             buckets=LATENESS_S,
             registry=registry,
         )
+        self.seconds = Histogram(
+            "amends_desk_request_seconds",
+            "From request to the end of the answer, of pages and of the API; status 429 is a sign-in put off.",
+            ["surface", "status"],
+            buckets=FAST_S,
+            registry=registry,
+        )
         self.query_seconds = Histogram(
             "amends_desk_query_seconds",
-            "Questions to the database, by kind: page, search, ticket, count, export.",
+            "Questions to the database, by kind: page, search, ticket, count, export, cases.",
             ["kind"],
             buckets=FAST_S,
             registry=registry,

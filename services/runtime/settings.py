@@ -5,10 +5,11 @@ A wrong setting stops the start: every problem is told at once, with the variabl
 
 import json
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, FilePath, SecretStr, ValidationError, model_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 S = TypeVar("S", bound="RuntimeSettings")
@@ -46,6 +47,11 @@ class RuntimeSettings(BaseSettings):
     replication_factor: int = Field(1, ge=1, le=9, description="Copies of every partition; 3 in production.")
     http_host: str = Field("127.0.0.1", description="Address that the HTTP surface listens on.")
     http_port: int = Field(0, ge=0, le=65535, description="Port of the HTTP surface; 0 takes a free one.")
+    trusted_proxies: str = Field(
+        "127.0.0.1",
+        description="Addresses or networks, separated by commas, of proxies in front that say whom they speak for"
+        " (`X-Forwarded-For`, `X-Forwarded-Proto`); nobody else is believed.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged at least.")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`auto` is readable lines on a terminal, JSON elsewhere."
@@ -55,6 +61,14 @@ class RuntimeSettings(BaseSettings):
         120.0, gt=1, description="Seconds without progress, though work waits, after which a worker ends itself."
     )
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: str) -> str:
+        wrong = [one for one in _listed(proxies) if not _is_network(one)]
+        if wrong:
+            raise ValueError(f"neither addresses nor networks: {', '.join(wrong)}")
+        return ",".join(_listed(proxies))
+
     @model_validator(mode="after")
     def _can_sign_in(self) -> Self:
         if self.kafka_protocol.startswith("SASL") and not (self.kafka_user and self.kafka_password.get_secret_value()):
@@ -62,6 +76,18 @@ class RuntimeSettings(BaseSettings):
                 f"AMENDS_KAFKA_PROTOCOL={self.kafka_protocol} needs AMENDS_KAFKA_USER and AMENDS_KAFKA_PASSWORD"
             )
         return self
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def load(kind: type[S], **given: Any) -> S:

@@ -124,7 +124,7 @@ class _Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         self._readiness.set("started", False, "starting")
-        server = _Server(self._surface)
+        server = _Server(self._surface, trusted_proxies=self._settings.trusted_proxies)
         http = asyncio.create_task(server.serve(sockets=[self._listener]), name="http")
         host, port = self._listener.getsockname()[:2]
         log.info("worker.listening", http=f"http://{host}:{port}")
@@ -218,7 +218,7 @@ class _Calm(Filter):
 class _Server(uvicorn.Server):
     """uvicorn in a loop that is ours; signals are ours, too."""
 
-    def __init__(self, surface: FastAPI) -> None:
+    def __init__(self, surface: FastAPI, *, trusted_proxies: str) -> None:
         super().__init__(
             uvicorn.Config(
                 surface,
@@ -227,6 +227,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 http="httptools",
                 lifespan="off",
+                forwarded_allow_ips=trusted_proxies,
                 backlog=2048,
                 timeout_graceful_shutdown=1,
             )

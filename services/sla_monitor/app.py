@@ -22,12 +22,12 @@ from services.runtime.retries import every, until_available
 from services.runtime.settings import load
 from services.runtime.surroundings import Surroundings
 from services.runtime.time_source import Clock, utc_of
+from services.service_levels.policy import SlaPolicy, read_policy
+from services.service_levels.policy_store import PolicyStore
+from services.service_levels.rulebook import Policies
 from services.sla_monitor.clock_store import ClockStore
 from services.sla_monitor.counting import Counter
 from services.sla_monitor.handlers import SlaMonitor
-from services.sla_monitor.policy import SlaPolicy, read_policy
-from services.sla_monitor.policy_store import PolicyStore
-from services.sla_monitor.rulebook import Policies
 from services.sla_monitor.settings import SlaMonitorSettings
 
 log = get_logger(__name__)

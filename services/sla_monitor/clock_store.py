@@ -22,7 +22,7 @@ from schemas.codec import Encoded
 from schemas.sla import SlaFact
 from schemas.topics import SLA_FACTS
 from services.runtime.mongo import FAILED, Database, duplicate_indexes
-from services.sla_monitor.ticket_sla import TicketSla
+from services.service_levels.ticket_sla import TicketSla
 
 _RECENT_MAX: Final = 20_000
 """Tickets kept in memory after they were saved, about 70 MB: the next event or deadline of one often comes soon."""

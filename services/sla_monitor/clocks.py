@@ -24,12 +24,12 @@ from schemas.codes import ClockState
 from schemas.events import TicketEvent
 from schemas.notifications import NotificationDelivered
 from schemas.sla import SlaFact
-from services.sla_monitor.calendar import from_us, to_us
+from services.service_levels.calendar import from_us, to_us
+from services.service_levels.policy import DELIVERED
+from services.service_levels.rulebook import Policies
+from services.service_levels.ticket_sla import OPEN_STATES, Cycle, Ending, TicketSla
 from services.sla_monitor.cycle_changes import CycleChanges
 from services.sla_monitor.happening import Happening, happening, learn
-from services.sla_monitor.policy import DELIVERED
-from services.sla_monitor.rulebook import Policies
-from services.sla_monitor.ticket_sla import OPEN_STATES, Cycle, Ending, TicketSla
 
 
 class Advanced(NamedTuple):

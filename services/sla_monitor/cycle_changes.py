@@ -7,12 +7,12 @@ of how the cycle came to be where it is.
 from datetime import datetime
 
 from schemas.codes import Clock, ClockState
-from services.sla_monitor.calendar import Calendar
+from services.service_levels.calendar import Calendar
+from services.service_levels.policy import Rule
+from services.service_levels.rulebook import ClockRules, Policies, Rulebook
+from services.service_levels.ticket_sla import Cycle, TicketSla
 from services.sla_monitor.facts import FactWriter
 from services.sla_monitor.happening import Happening
-from services.sla_monitor.policy import Rule
-from services.sla_monitor.rulebook import ClockRules, Policies, Rulebook
-from services.sla_monitor.ticket_sla import Cycle, TicketSla
 
 
 class CycleChanges:

@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import Any, Final
 
 from schemas.codes import Clock
-from services.sla_monitor.calendar import US_PER_S, Calendar, Pause, from_us, to_us
-from services.sla_monitor.policy import Case
-from services.sla_monitor.rulebook import Rulebook
+from services.service_levels.calendar import US_PER_S, Calendar, Pause, from_us, to_us
+from services.service_levels.policy import Case
+from services.service_levels.rulebook import Rulebook
 
 _PAUSED: Final = "paused"
 

@@ -21,9 +21,9 @@ from schemas.sla import (
     SlaStoppedLate,
     SlaWarned,
 )
-from services.sla_monitor.calendar import US_PER_S, from_us
-from services.sla_monitor.rulebook import Step
-from services.sla_monitor.ticket_sla import Cycle, TicketSla
+from services.service_levels.calendar import US_PER_S, from_us
+from services.service_levels.rulebook import Step
+from services.service_levels.ticket_sla import Cycle, TicketSla
 
 
 class FactWriter:

@@ -25,11 +25,11 @@ from services.runtime.handling import Received, Refusal
 from services.runtime.logging import get_logger
 from services.runtime.producing import Record
 from services.runtime.together import together
-from services.sla_monitor.calendar import from_us, to_us
+from services.service_levels.calendar import from_us, to_us
+from services.service_levels.rulebook import Policies
+from services.service_levels.ticket_sla import TicketSla
 from services.sla_monitor.clock_store import Armed, Change, Stored, Told, next_revision
 from services.sla_monitor.clocks import advance, due_facts, next_milestone
-from services.sla_monitor.rulebook import Policies
-from services.sla_monitor.ticket_sla import TicketSla
 
 log = get_logger(__name__)
 

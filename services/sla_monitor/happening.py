@@ -21,10 +21,10 @@ from schemas.events import (
     TicketUnitResponded,
 )
 from schemas.lifecycle import SETTLED, WAITING
-from services.sla_monitor.calendar import to_us
-from services.sla_monitor.policy import Case, event_name
-from services.sla_monitor.rulebook import Rulebook
-from services.sla_monitor.ticket_sla import Known, Party, TicketSla
+from services.service_levels.calendar import to_us
+from services.service_levels.policy import Case, event_name
+from services.service_levels.rulebook import Rulebook
+from services.service_levels.ticket_sla import Known, Party, TicketSla
 
 
 class Happening(NamedTuple):

@@ -1,10 +1,13 @@
 """Under which name the network writes. Pure."""
 
+from importlib.resources import files
+from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from schemas.codes import Language
+from services.runtime.written import read_yaml_file
 
 
 class Signature(BaseModel):
@@ -22,3 +25,13 @@ class Signature(BaseModel):
         if missing := set(Language) - set(self.sender):
             raise ValueError(f"sender: no name in {', '.join(sorted(missing))}")
         return self
+
+
+def read_signature(policy: Path | None) -> Signature:
+    """That of a notification policy; None takes the one that comes with Amends.
+
+    Raises:
+        WrongYaml: the file cannot be read.
+        ValidationError: it says nothing of a signature.
+    """
+    return Signature.model_validate(read_yaml_file(policy or files("deploy.policies").joinpath("notifications.yaml")))

@@ -9,7 +9,8 @@ nothing else: no markup, no control characters, and in an SMS only its beginning
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from importlib.resources import files
@@ -21,10 +22,12 @@ import jinja2
 import yaml
 from babel.numbers import format_currency
 from jinja2 import meta
+from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.codes import DeliveryChannel, Language, Moment
 from services.wording.signature import Signature
+from services.wording.texts import Shape, Text, TextKey, shape_of
 
 _ALWAYS: Final = frozenset({"number", "sender", "hotline", "link"})
 FIELDS: Final[Mapping[Moment, frozenset[str]]] = MappingProxyType(
@@ -122,6 +125,8 @@ class Templates:
         self._books = books
         self._sender, self._hotline = signature.sender, signature.hotline
         self._plain = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - plain text
+        self._sandbox = SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
+        self._named: Mapping[TextKey, str] = {}
         html = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
         self._layout = html.from_string(layout)
         self._compiled = {
@@ -166,6 +171,29 @@ class Templates:
         except ValueError as refusal:
             raise WrongTemplate(str(refusal)) from None
 
+    def with_text(self, text: Text) -> Self:
+        """The same with one text in the place of its own.
+
+        Raises:
+            WrongTemplate: it cannot be used.
+        """
+        place = text.language, text.moment
+        declared = FIELDS[text.moment]
+        changed = {"sms": text.body} if text.shape is Shape.SMS else {"subject": text.subject, "letter": text.body}
+        compiled = {
+            part: self._checked(source, declared, f"{text.name}: {part}", written=True)
+            for part, source in changed.items()
+        }
+        other = copy(self)
+        other._compiled = {**self._compiled, place: replace(self._compiled[place], **compiled)}  # noqa: SLF001  # ours
+        other._named = {**self._named, text.key: text.name}  # noqa: SLF001  # ours
+        return other
+
+    def source(self, key: TextKey) -> tuple[str, str]:
+        """Subject and body of a text as it comes with the product."""
+        texts = self._books[key.language].moments[key.moment]
+        return ("", texts.sms) if key.shape is Shape.SMS else (texts.subject, texts.letter)
+
     def render(self, said: Saying, channel: DeliveryChannel, *, name: str | None = None) -> Rendered:
         """The message about a moment, in the person's language and zone.
 
@@ -177,7 +205,8 @@ class Templates:
         language, is_sms = said.language, channel is DeliveryChannel.SMS
         book, compiled = self._books[language], self._compiled[language, said.moment]
         fields = self._fields(said, book, is_sms=is_sms)
-        template = f"{said.moment}.{'sms' if is_sms else 'email'}.{language}"
+        key = TextKey(said.moment, shape_of(channel), language)
+        template = self._named.get(key, str(key))
         if is_sms:
             return Rendered(template, self._sms_frames[language].replace(_TEXT, compiled.sms.render(fields).strip()))
         greeting, closing = self._frames[language]
@@ -226,16 +255,20 @@ class Templates:
             ),
         )
 
-    def _checked(self, source: str, declared: frozenset[str] | set[str], where: str) -> jinja2.Template:
+    def _checked(
+        self, source: str, declared: frozenset[str] | set[str], where: str, *, written: bool = False
+    ) -> jinja2.Template:
+        """Compile a template; one that was `written` at the desk in a sandbox."""
+        environment = self._sandbox if written else self._plain
         try:
-            used = meta.find_undeclared_variables(self._plain.parse(source))
+            used = meta.find_undeclared_variables(environment.parse(source))
         except jinja2.TemplateSyntaxError as error:
             raise WrongTemplate(f"{where}: line {error.lineno}: {error.message}") from None
         if unknown := used - declared:
             raise WrongTemplate(
                 f"{where}: {', '.join(sorted(unknown))} is not declared; declared are {', '.join(sorted(declared))}"
             )
-        return self._plain.from_string(source)
+        return environment.from_string(source)
 
 
 def as_name(given: str | None) -> str | None:

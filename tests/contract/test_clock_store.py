@@ -10,12 +10,12 @@ import pytest
 from schemas.codec import encode
 from services.cli.bench.sla_tickets import opening
 from services.runtime.mongo import Database
+from services.service_levels.policy import read_policy
+from services.service_levels.rulebook import Policies
+from services.service_levels.ticket_sla import TicketSla
 from services.sla_monitor import clock_store
 from services.sla_monitor.clock_store import Armed, Change, ClockStore, Stored, Told
 from services.sla_monitor.clocks import advance
-from services.sla_monitor.policy import read_policy
-from services.sla_monitor.rulebook import Policies
-from services.sla_monitor.ticket_sla import TicketSla
 
 POLICIES = Policies([read_policy()])
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)

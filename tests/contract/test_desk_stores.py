@@ -9,18 +9,24 @@ from uuid import uuid4, uuid5
 
 import pytest
 
-from schemas.codes import Category, RiskFlag, Severity, TicketState
+from schemas.codes import Category, Clock, Language, Moment, RiskFlag, Severity, TicketState
+from services.desk import cases, text_store
+from services.desk.cluster_store import ClusterStore
+from services.desk.clusters import Window
 from services.desk.lines import Sort
 from services.desk.queue import EVERYTHING, Filters, Scope, reading
 from services.desk.row import SETTLED, Row
 from services.desk.row_store import RowStore
 from services.desk.view import View
 from services.desk.view_store import ViewStore
+from services.notifier.text_store import TextStore as NotifierTextStore
 from services.runtime.mongo import Database
+from services.wording.texts import Shape, Text, TextKey
 from tests.unit.desk.stories import TICKET, Story
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 TOMORROW = NOW + timedelta(days=1)
+HUBS = frozenset({"hubs"})
 STATES = [TicketState.INVESTIGATING, TicketState.ANSWERED, TicketState.RESOLVED, TicketState.CLOSED]
 FLAGS: list[tuple[RiskFlag, ...]] = [(), (), (), (RiskFlag.SAFETY,), (RiskFlag.LEGAL, RiskFlag.SAFETY)]
 
@@ -34,6 +40,8 @@ def rows(count: int = 60) -> list[Row]:
     for i in range(count):
         received_at = NOW - timedelta(minutes=i * 37 % 1000, days=i % 3)
         clocks = plain.clocks if i % 4 else ()
+        if clocks and i % 9 == 2:
+            clocks += (dataclasses.replace(clocks[0], clock=Clock.APPROVAL),)
         later = timedelta(minutes=i * 13 % 500)
         made.append(
             dataclasses.replace(
@@ -79,6 +87,7 @@ ASKED: list[tuple[dict[str, Any], Callable[[Row], bool]]] = [
     ({"breached": True}, lambda r: r.is_open and bool(r.breached)),
     ({"breached": False}, lambda r: r.is_open and not r.breached),
     ({"clock": "acknowledge", "breached": True}, lambda r: r.is_open and "acknowledge" in r.breached),
+    ({"clock": "approval"}, lambda r: r.is_open and Clock.APPROVAL in {clock.clock for clock, _ in r.open_clocks}),
     ({"category": ["damage", "loss"]}, lambda r: r.is_open and r.category in {Category.DAMAGE, Category.LOSS}),
     ({"channel": ["web"], "source": ["external"]}, lambda r: r.is_open),
     ({"due_before": TOMORROW}, lambda r: bool(r.is_open and r.next_due and r.next_due[0] < TOMORROW)),
@@ -205,3 +214,114 @@ async def test_views(database: Database) -> None:
     assert not await views.remove(mine.id, version=1)
     assert await views.remove(mine.id, version=2)
     assert await views.get(mine.id) is None
+
+
+def settled(count: int = 60) -> list[Row]:
+    """The same tickets, half of them solved hours apart, and some of those archived."""
+    made = []
+    for i, row in enumerate(rows(count)):
+        is_solved = row.state in {TicketState.RESOLVED, TicketState.CLOSED}
+        at = NOW - timedelta(hours=i * 7 % 100) if is_solved else None
+        causes, archived_at = (["backlog", "missorted"][i % 2],), at if i % 3 == 0 else None
+        made.append(dataclasses.replace(row, settled_at=at, causes=causes, archived_at=archived_at))
+    return made
+
+
+@pytest.mark.parametrize("scope", [EVERYTHING, Scope(units=frozenset({"HUB-03", "NET-3"})), Scope(departments=HUBS)])
+async def test_similar_cases_are_found(database: Database, scope: Scope) -> None:
+    """Of each ticket the most similar of all that may be seen, as if all had been looked at."""
+    store, known = RowStore(database), settled()
+    await store.create_indexes()
+    await store.save([(row, 0) for row in known], at=NOW)
+    found_some = 0
+    for row in known[:12]:
+        if not scope.shows(department=row.department, units=row.units):
+            continue
+        readings = cases.similar(row, scope=scope, now=NOW)
+        pages = [await store.page(one, size=cases.READ_MAX) for one in readings]
+        alike = [
+            other
+            for other in known
+            if other.settled_at
+            and other.category is row.category
+            and (scope.units is None or other.unit == row.unit)
+            and scope.shows(department=other.department, units=other.units)
+        ]
+        expected = [one.id for one in cases.most_similar(row, alike)]
+        assert [one.id for one in cases.most_similar(row, (r for page in pages for r in page.rows))] == expected
+        found_some += bool(expected)
+    assert found_some
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ({}, lambda _: True),
+        ({"category": "delay"}, lambda r: r.category is Category.DELAY),
+        ({"cause": "backlog", "unit": "net-1"}, lambda r: r.causes == ("backlog",) and "NET-1" in r.units),
+        ({"remedy": "refund"}, lambda _: False),
+    ],
+)
+async def test_the_archive_is_read_page_by_page(
+    database: Database, asked: dict[str, str], wanted: Callable[[Row], bool]
+) -> None:
+    """All that match, the newest first, none twice."""
+    store, known = RowStore(database), settled()
+    await store.create_indexes()
+    await store.save([(row, 0) for row in known], at=NOW)
+    reading_ = cases.archive(cases.CasesAsked.model_validate(asked), scope=EVERYTHING, now=NOW)
+    found: list[Row] = []
+    after = None
+    while True:
+        page = await store.page(reading_, size=4, after=after)
+        found += page.rows
+        if (after := page.end) is None:
+            break
+    archived = {row.id: row.archived_at for row in known if row.archived_at and wanted(row)}
+    assert {row.id for row in found} == archived.keys()
+    assert [row.archived_at for row in found] == sorted(archived.values(), reverse=True)
+
+
+async def test_clusters_are_found_along_the_lines(database: Database) -> None:
+    """Twelve complaints of one hub within the hour, where one a day is usual; others have as many as ever."""
+    store, plain = RowStore(database), rows(1)[0]
+    await store.create_indexes()
+    at = [NOW - timedelta(minutes=n) for n in range(12)] + [NOW - timedelta(days=d) for d in range(1, 16)]
+    loud = [(when, "HUB-01") for when in at]
+    usual = [(NOW - timedelta(days=d, minutes=n), "HUB-02") for d in range(15) for n in range(12)]
+    made = [
+        dataclasses.replace(plain, id=uuid5(TICKET, f"{unit} {when}"), unit=unit, received_at=when)
+        for when, unit in (*loud, *usual)
+    ]
+    await store.save([(row, 0) for row in made], at=NOW)
+    found = await ClusterStore(database, now=lambda: NOW).found(Window.HOUR)
+    assert [(one.unit, one.category, one.count, one.usual) for one in found.clusters] == [
+        ("HUB-01", "", 12, 1.0),
+        ("HUB-01", str(plain.category), 12, 1.0),
+    ]
+    assert found.days == 14
+
+
+async def test_texts_are_kept_by_version(database: Database) -> None:
+    """A number is given once; the notifier reads the same; what cannot be read stops nobody."""
+    desk, notifier = text_store.TextStore(database), NotifierTextStore(database)
+    key = TextKey(Moment.SURVEY, Shape.SMS, Language.EN)
+    first, second = (
+        Text(
+            **key._asdict(),
+            version=number,
+            body="How was it, {{ number }}?",
+            effective_at=NOW + timedelta(days=number),
+            written_at=NOW,
+            written_by="m1",
+        )
+        for number in (1, 2)
+    )
+    assert await desk.add(second)
+    assert await desk.add(first)
+    assert not await desk.add(first.model_copy(update={"body": "Another"}))
+    await database["wording_texts"].insert_one({"_id": "junk", "text": str(key)})
+    assert await desk.of(key) == [first, second]
+    assert await desk.of(key._replace(language=Language.ZH)) == []
+    assert sorted(await notifier.all(), key=lambda one: one.version) == [first, second]
+    assert sorted(await desk.all(), key=lambda one: one.version) == [first, second]

@@ -193,7 +193,7 @@ async def test_an_addressee_comes_back_and_never_goes_backwards(database: Databa
     assert await store.load([TICKET, uuid4()]) == {TICKET: who}
     await store.save([Addressee(TICKET, "w:1", sequence=2, facts_seen=1), Addressee(UUID(int=5), "w:2", sequence=1)])
     assert await store.load([TICKET]) == {TICKET: who}
-    known = Standing(TicketState.ANSWERED, frozenset({UUID(int=9)}), {Moment.ANSWERED: UUID(int=4)})
+    known = Standing(TicketState.ANSWERED, frozenset({UUID(int=9)}), {Moment.ANSWERED: UUID(int=4)}, PERSON.language)
     assert await store.standing([TICKET, uuid4()]) == {TICKET: known}
 
 

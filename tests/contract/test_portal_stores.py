@@ -9,17 +9,21 @@ import pytest
 from schemas import events as e
 from schemas.codes import Clock, ClockState, TicketState
 from schemas.notes import Note
+from services.organisation.handling import HandlingPolicy
+from services.portal.case import AppealWindow
 from services.portal.note_store import MongoNoteStore
 from services.portal.revocation_store import MongoRevocationStore
 from services.portal.ticket_store import MongoTicketStore
 from services.portal.upload_store import MongoUploadStore
 from services.router.event_store import EventStore
+from services.router.ticket_store import TicketStore
 from services.runtime.link_store import MongoLinkStore
 from services.runtime.mongo import Database
 from services.runtime.sealing import Keyring
+from services.service_levels.ticket_sla import Cycle, TicketSla
 from services.sla_monitor.clock_store import Change, ClockStore
-from services.sla_monitor.ticket_sla import Cycle, TicketSla
 from tests.unit.portal.tickets import COMPLAINT, TICKET, event, life
+from tests.unit.router.test_deciding import in_state
 
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 S = TicketState
@@ -73,6 +77,19 @@ async def test_clocks_that_run_are_read_as_the_sla_monitor_wrote_them(database: 
         await store.save([Change(fresh, before, None, "0", (), is_to_arm=False)])
     assert await tickets.due(TICKET) == {Clock.FIRST_ANSWER: NOW, Clock.STATUTORY_USER: NOW}
     await store.settled()
+
+
+async def test_how_long_one_may_appeal_is_read_as_the_router_shows_it(database: Database, tickets: MongoTicketStore):
+    """By the policy of the network; not of a ticket that has gone on, since its projection comes a little later."""
+    answered = in_state(S.ANSWERED)
+    until = answered.updated_at + timedelta(days=3)
+    await TicketStore(database).project([answered], policy=HandlingPolicy(appeal_days=3))
+    assert await tickets.appeal_window(answered.id, version=answered.version) == AppealWindow(until)
+    assert await tickets.appeal_window(answered.id, version=answered.version + 1) is None
+    assert await tickets.appeal_window(uuid4(), version=1) is None
+    appealed = in_state(S.APPEALED)
+    await TicketStore(database).project([appealed])
+    assert await tickets.appeal_window(appealed.id, version=appealed.version) == AppealWindow(None)
 
 
 async def test_messages_are_those_to_the_complainant(database: Database, tickets: MongoTicketStore):

@@ -11,14 +11,14 @@ import pytest
 
 from schemas.codes import RiskFlag, TicketState
 from schemas.commands import FirstAction
+from services.organisation.directory import WrongOrganisation
+from services.organisation.directory_store import DirectoryStore
 from services.router.assignment import Slot
 from services.router.claim_store import ClaimStore
 from services.router.claims import Claim, Held
 from services.router.complaint_store import ComplaintStore
-from services.router.directory import WrongOrganisation
-from services.router.directory_store import DirectoryStore
 from services.router.event_store import EventStore
-from services.router.fate import Fate
+from services.router.fate import Fate, Shown
 from services.router.number_store import NumberStore
 from services.router.opening import opening
 from services.router.parked_store import ParkedStore
@@ -132,7 +132,20 @@ async def test_the_projection_never_goes_back(connections: Callable[[], Database
     await store.project([later])
     await store.project([now])
     await store.project([now], fresh=[now.id])
-    assert await store.states([now.id]) == {now.id: TicketState.ANSWERED}
+    assert await store.shown([now.id]) == {now.id: Shown(TicketState.ANSWERED, now.complaint_id, now.routing_key)}
+
+
+async def test_a_linked_ticket_is_shown_with_those_that_it_leads_to(connections: Callable[[], Database]) -> None:
+    """One after the other, also in a circle; not those that an open one names no more."""
+    store = TicketStore(connections())
+    names = [uuid4() for _ in range(4)]
+    links = [names[1], names[2], names[0], names[0]]
+    closed = ticket()._replace(state=TicketState.CLOSED)
+    await store.project([closed._replace(id=one, linked_to=to) for one, to in zip(names, links, strict=True)])
+    shown = await store.shown(names[:1])
+    assert [shown[one].linked_to for one in names[:3]] == links[:3]
+    assert shown.keys() == set(names[:3])
+    assert await store.shown([uuid4()]) == {}
 
 
 async def test_versions_of_the_directory_do_not_lose_one_another(connections: Callable[[], Database]) -> None:

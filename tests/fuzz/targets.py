@@ -24,13 +24,13 @@ from services.intake.lines import CsvLines, JsonLines, Lines
 from services.notifier.policy import NotificationPolicy
 from services.notifier.smpp_gateway import read_receipt
 from services.notifier.smpp_session import SmppSession
-from services.notifier.sms_text import TextTooLong, segments
+from services.organisation.directory import WrongOrganisation, organisation
 from services.router.classification import classify, extract
-from services.router.directory import WrongOrganisation, organisation
 from services.runtime.sealing import BrokenKeyring, FileKeyProvider
 from services.runtime.written import WrongYaml, read_yaml, told
-from services.sla_monitor.policy import PolicyError, parse_policy
-from services.sla_monitor.rulebook import Rulebook
+from services.service_levels.policy import PolicyError, parse_policy
+from services.service_levels.rulebook import Rulebook
+from services.wording.sms_text import TextTooLong, segments
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)

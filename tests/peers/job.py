@@ -18,15 +18,15 @@ from schemas.complaint import ComplaintSubmitted, Wording
 from schemas.events import TicketEvent
 from schemas.ticket import Ticket, fold
 from schemas.topics import COMPLAINT_SUBMITTED
+from services.organisation.directory import organisation
+from services.organisation.directory_store import packaged
+from services.organisation.handling import HandlingPolicy
 from services.router import claim_store, complaint_store, contact_store, event_store, ticket_store
 from services.router.assignment import Subject, route
 from services.router.claims import Claim, Held, claims_of
 from services.router.classification import classify, extract
 from services.router.deciding import Assignment, Unassignable, decide
-from services.router.directory import organisation
-from services.router.directory_store import packaged
 from services.router.fate import Fate
-from services.router.handling import HandlingPolicy
 from services.router.number import Number, month_of
 from services.router.opening import facts_of, follow_up, opening, subject_of, text_of
 from services.runtime.sealing import Keyring

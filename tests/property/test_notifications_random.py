@@ -20,6 +20,7 @@ from services.notifier.notification import FINAL, State
 from services.notifier.policy import NotificationPolicy
 from services.runtime import private_link
 from services.runtime.private_link import PrivateLink
+from services.wording.in_force import Wordings
 from services.wording.templates import Saying, Templates, as_line
 from tests.unit.notifier.fakes import FakeGateway, FakeNotificationStore, FakePublisher
 from tests.unit.notifier.test_dispatching import LINKS, World, notice
@@ -124,7 +125,7 @@ class Life:
 
     def __init__(self, moods: Sequence[Outcome | None]) -> None:
         self.mortality = Mortality()
-        self.world = World(POLICY, TEMPLATES, portal="https://care.example")
+        self.world = World(POLICY, Wordings(TEMPLATES), portal="https://care.example")
         self.world.store = MortalStore(self.mortality)
         self.world.publisher = MortalPublisher(self.mortality)
         self.world.sms = MoodyGateway(DeliveryChannel.SMS, moods)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.notifier.policy import NotificationPolicy
-from services.router.directory import WrongOrganisation, organisation
+from services.organisation.directory import WrongOrganisation, organisation
 from services.runtime.written import WrongYaml, read_yaml, told
-from services.sla_monitor.policy import PACKAGED, PolicyError, parse_policy
-from services.sla_monitor.rulebook import Rulebook
+from services.service_levels.policy import PACKAGED, PolicyError, parse_policy
+from services.service_levels.rulebook import Rulebook
 from tests.fuzz.targets import DIRECTORY, small_policy
 
 LEAVES = (

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from services.sla_monitor.calendar import Calendar
+from services.service_levels.calendar import Calendar
 
 ZONES = ("Asia/Shanghai", "UTC", "Europe/Berlin", "America/Santiago", "Australia/Lord_Howe", "Asia/Kolkata")
 FIRST_DAY = date(2026, 3, 20)

@@ -30,11 +30,13 @@ _LIVES: Final[tuple[tuple[Step, ...], ...]] = (
     ),
     (
         *_BEGUN,
+        ("agent", {"name": "choose_language", "language": "en"}),
         ("agent", {"name": "answer", "remedy": "apology"}),
         ("agent", {"name": "appeal"}),
         ("agent", {"name": "decide_appeal", "changed": True, "remedy": "refund", "amount": _VERY_MUCH}),
         ("supervisor", {"name": "approve"}),
         ("centre_manager", {"name": "approve"}),
+        ("agent", {"name": "choose_language", "language": "zh"}),
         ("agent", {"name": "resolve", "outcome": "refunded"}),
         ("agent", {"name": "request_survey"}),
         ("agent", {"name": "record_survey", "score": 2}),

@@ -11,13 +11,13 @@ from unittest import mock
 
 from services.notifier.app import load_policy
 from services.notifier.policy import NotificationPolicy
-from services.router.directory import Organisation, organisation
-from services.router.directory_store import packaged
+from services.organisation.directory import Organisation, organisation
+from services.organisation.directory_store import packaged
 from services.runtime.sealing import Keyring
 from services.runtime.settings import RuntimeSettings
 from services.runtime.written import read_yaml_file
-from services.sla_monitor.policy import PACKAGED, SlaPolicy, parse_policy
-from services.sla_monitor.rulebook import Policies
+from services.service_levels.policy import PACKAGED, SlaPolicy, parse_policy
+from services.service_levels.rulebook import Policies
 from services.wording.templates import Templates
 from tests.simulation.retries import Retries
 from tests.simulation.scenario import Rules
@@ -102,8 +102,8 @@ def made_once() -> Iterator[None]:
         mock.patch("services.sla_monitor.app.DIGITS_MAX", 0),
         mock.patch("services.router.app.packaged", _packaged),
         mock.patch("services.router.app.organisation", _organisation),
-        mock.patch("services.router.directory_store.packaged", _packaged),
-        mock.patch("services.router.directory_store.organisation", _organisation),
+        mock.patch("services.organisation.directory_store.packaged", _packaged),
+        mock.patch("services.organisation.directory_store.organisation", _organisation),
     ):
         yield
 

@@ -161,7 +161,26 @@ def scenario(seed: int) -> Scenario:
         made.asked.extend(
             Asked(ticket, at_s, action, living.random() < 0.1, role) for at_s, (role, action) in life(living)
         )
-    return made
+    return _linked(random.Random(f"linked {seed}"), made)
+
+
+def _linked(chance: random.Random, made: Scenario) -> Scenario:
+    """Somebody sees that two tickets tell of one matter; later it comes again, by the parcel of either."""
+    firsts = [one for one in made.sent if one.key and one.key.startswith("key-")]
+    if len(firsts) < 2 or chance.random() >= 0.15:
+        return made
+    number = chance.randrange(2)
+    link = Asked(number, chance.uniform(0.1, 2.0), {"name": "link_as_repeat", "to_ticket": 1 - number}, twice=True)
+    again = [
+        Sent(
+            min(first.at_s + chance.choice((1.0, 2.5, 6.0)), SAFETY_S),
+            f"linked-{place}",
+            chance.choice((_again, _elsewhere))(chance, first)
+            | {"complainant": _complainant(chance, len(made.sent) + place)},
+        )
+        for place, first in enumerate(chance.choices(firsts[:2], k=2))
+    ]
+    return replace(made, sent=[*made.sent, *again], asked=[*made.asked, link])
 
 
 def _all_asked(chance: random.Random, tickets: int) -> Iterator[Asked]:

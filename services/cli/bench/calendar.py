@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from services.sla_monitor.calendar import Calendar
+from services.service_levels.calendar import Calendar
 
 STARTS_ITSELF = True
 COUNT = 2_000

@@ -2,8 +2,9 @@
 
 import asyncio
 import itertools
+import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ STEADY_S = 120
 STEADY_SHARE = 0.8
 """Of what the flood showed that the chain holds: below it, nothing may pile up."""
 HALF_S = 40
-SENT_S_MAX = 240
+STILL_S_MAX = 240
+GROUPS = ("amends-router", "amends-sla_monitor", "amends-notifier", "amends-desk")
 BATCH = 50
 AT_ONCE = 4
 """Batches that an intake works on at once."""
@@ -127,29 +129,39 @@ async def until_done(where: dict[str, Any], count: int) -> None:
     """Wait until so many confirmations are handed over and no message waits for any service.
 
     Raises:
-        TimeoutError: it took longer than `SENT_S_MAX`.
+        TimeoutError: for `STILL_S_MAX` nothing became less.
     """
     await until_sent(where, count)
-    until = time.monotonic() + SENT_S_MAX
-    while (waiting := await _lag(where)) > 0:
-        if time.monotonic() > until:
-            raise TimeoutError(f"{waiting} messages still wait {SENT_S_MAX} s after the last confirmation")
-        await asyncio.sleep(0.2)
+    await _while_it_moves(lambda: _lag(where), what="messages still wait", every_s=0.2)
 
 
 async def _lag(where: dict[str, Any]) -> int:
-    return await lag(RuntimeSettings(kafka=where["kafka"]), ("amends-router", "amends-sla_monitor", "amends-notifier"))
+    return await lag(RuntimeSettings(kafka=where["kafka"]), GROUPS)
 
 
 async def until_sent(where: dict[str, Any], count: int) -> None:
-    """Wait until so many confirmations are handed over, asking the gateway, which costs the chain the least."""
-    until = time.monotonic() + SENT_S_MAX
+    """Wait until so many confirmations are handed over, asking the gateway, which costs the chain the least.
+
+    Raises:
+        TimeoutError: for `STILL_S_MAX` none was.
+    """
     async with httpx.AsyncClient(timeout=60) as client:
-        while time.monotonic() < until:
-            if (await client.get(f"{where['sandbox']}/messages/count")).json()["sms"] >= count:
-                return
-            await asyncio.sleep(0.1)
-    raise TimeoutError(f"{count} confirmations were not handed over within {SENT_S_MAX} s")
+
+        async def missing() -> int:
+            return count - int((await client.get(f"{where['sandbox']}/messages/count")).json()["sms"])
+
+        await _while_it_moves(missing, what="confirmations are not handed over", every_s=0.1)
+
+
+async def _while_it_moves(missing: Callable[[], Awaitable[int]], *, what: str, every_s: float) -> None:
+    least, until = math.inf, time.monotonic() + STILL_S_MAX
+    while (count := await missing()) > 0:
+        now = time.monotonic()
+        if count < least:
+            least, until = count, now + STILL_S_MAX
+        if now > until:
+            raise TimeoutError(f"{count} {what}, and for {STILL_S_MAX} s they did not become fewer")
+        await asyncio.sleep(every_s)
 
 
 async def _accept_to_sms_ms(where: dict[str, Any], *, since: datetime) -> list[float]:

@@ -35,8 +35,8 @@ from services.runtime.deadline_store import Deadline, MongoDeadlineStore
 from services.runtime.metrics import ProducingMetrics
 from services.runtime.producing import Outgoing, Producer
 from services.runtime.settings import RuntimeSettings
-from services.sla_monitor.policy import SlaPolicy, parse_policy
-from services.sla_monitor.policy_store import PolicyStore
+from services.service_levels.policy import SlaPolicy, parse_policy
+from services.service_levels.policy_store import PolicyStore
 
 TICKETS: Final = 4_000
 WARM_UP_EVENTS: Final = 2_000

@@ -57,6 +57,14 @@
     const before = line.previousElementSibling, after = line.nextElementSibling;
     return (!before || before.dataset.key <= key) && (!after || key <= after.dataset.key);
   }
+  // A line of another height would move those below it.
+  function replaced(line, fresh) {
+    const height = line.offsetHeight;
+    line.replaceWith(fresh);
+    const fits = fresh.offsetHeight === height || !table.matches(":hover");
+    if (!fits) fresh.replaceWith(line);
+    return fits;
+  }
   async function renew() {
     asking = null;
     const ids = [...waiting].slice(0, 50);
@@ -70,15 +78,14 @@
     for (const id of ids) {
       const line = one(`tr[data-id="${id}"]`, table), fresh = one(`tr[data-id="${id}"]`, made.content);
       if (!line) continue;
-      if (!fresh || !stays(line, fresh.dataset.key)) {
+      const box = one("input[type=checkbox]", line), held = line.contains(document.activeElement) && document.activeElement;
+      if (!fresh || !stays(line, fresh.dataset.key) || !replaced(line, fresh)) {
         mark(line);
         count(id);
         continue;
       }
-      const box = one("input[type=checkbox]", line), held = line.contains(document.activeElement) && document.activeElement;
       const freshBox = one("input[type=checkbox]", fresh);
       if (box && freshBox) freshBox.checked = box.checked;
-      line.replaceWith(fresh);
       if (held) one(held.matches("input") ? "input" : "a.open", fresh)?.focus({ preventScroll: true });
       mark(fresh);
       fresh.classList.add("is-fresh");
@@ -154,6 +161,7 @@
     else if (key === "?") help?.showModal();
     else if (matters && /^[a-z1-9]$/.test(key)) { if (!choose(key)) return; }
     else if (key === "j" || key === "k") step(key === "j" ? 1 : -1);
+    else if (key === "m" && one("[data-mine]")) one("[data-mine]").click();
     else if (key === "x") one("input[type=checkbox]", document.activeElement.closest("tr") || document.createElement("i"))?.click();
     else return;
     event.preventDefault();
@@ -163,7 +171,8 @@
   const draft = one("form[data-draft]"), DRAFT = "desk-draft-";
   if (draft) {
     const name = `${DRAFT}${document.body.dataset.who}-${draft.dataset.draft}`;
-    const fields = () => [...draft.elements].filter((field) => field.name && field.name !== "csrf_token");
+    const fields = () => [...draft.elements].filter((field) => field.name && field.name !== "csrf_token" && !["file", "checkbox"].includes(field.type));
+    const keep = () => localStorage.setItem(name, JSON.stringify(Object.fromEntries(fields().map((field) => [field.name, field.value]))));
     if (one("[data-submitted]")) localStorage.removeItem(name);
     const kept = JSON.parse(localStorage.getItem(name) || "null");
     const isUntouched = !one("#problems") && !one("[role=alert]");
@@ -171,8 +180,10 @@
       fields().forEach((field) => { if (kept[field.name]) field.value = kept[field.name]; });
       document.body.addEventListener("htmx:load", () => htmx.trigger(document.body, "known"), { once: true });
     }
+    // What was refused is kept as it stands here, under the new number that it has now.
+    if (!isUntouched) keep();
     draft.addEventListener("input", () => {
-      localStorage.setItem(name, JSON.stringify(Object.fromEntries(fields().map((field) => [field.name, field.value]))));
+      keep();
       one("[data-draft-said]").textContent = phrases.draft_kept;
     });
   }
@@ -219,7 +230,10 @@
       for (const d of told.departments) {
         const line = known.get(d.department), numbers = [d.on_time, d.soon, d.breached];
         line.dataset.numbers = numbers.join(" ");
-        [d.on_time + d.soon + d.breached, ...numbers].forEach((n, i) => { line.cells[i + 1].textContent = n.toLocaleString(document.documentElement.lang); });
+        [d.on_time + d.soon + d.breached, ...numbers].forEach((n, i) => {
+          line.cells[i + 1].textContent = n.toLocaleString(document.documentElement.lang);
+          line.cells[i + 1].classList.toggle("zero", !n);
+        });
       }
       const asOf = one("[data-as-of]");
       asOf.textContent = said(phrases.as_of, { at: told.at });

@@ -30,14 +30,19 @@ function draft(form) {
 function uploading(form) {
   form.addEventListener("submit", (event) => {
     const files = form.querySelector("input[type=file]"), shown = form.querySelector(".progress");
+    const bar = shown?.querySelector("progress"), said = shown?.querySelector("p");
     const button = form.querySelector("button:not([type])");
     if (!files || !files.files.length) { setTimeout(() => { button.disabled = true; }); return; }
     event.preventDefault();
     button.disabled = true;
     shown.hidden = false;
+    bar.value = 0;
+    said.textContent = "";
     const request = new XMLHttpRequest();
-    request.upload.onprogress = (e) => { shown.textContent = `${form.dataset.uploading} ${Math.floor(100 * e.loaded / e.total)} %`; };
-    const failed = () => { shown.textContent = form.dataset.failed; button.disabled = false; };
+    request.upload.onprogress = (e) => { bar.value = 100 * e.loaded / e.total; };
+    // A bar that stands at its end looks like one that hangs.
+    request.upload.onload = () => { bar.value = 100; said.textContent = form.dataset.uploading; };
+    const failed = () => { said.textContent = form.dataset.failed; button.disabled = false; };
     request.onerror = failed;
     request.ontimeout = failed;
     request.onload = () => {

@@ -39,7 +39,7 @@ async def _complain(client: httpx.AsyncClient, text: str = TEXT) -> tuple[UUID, 
     sent = await client.post("/?lang=en", data=typed, files=[("files", ("photo.png", PNG))])
     assert sent.status_code == 303, sent.text
     async with asyncio.timeout(60):
-        while 'http-equiv="refresh"' in (page := (await client.get(sent.headers["location"])).text):
+        while 'class="number"' not in (page := (await client.get(sent.headers["location"])).text):
             continue  # the page itself waits for some seconds
     return UUID(urlsplit(sent.headers["location"]).path.rpartition("/")[2]), page
 

@@ -16,9 +16,9 @@ from schemas.events import TicketEvent, TicketFollowedUp, TicketOpened
 from schemas.ids import command_id
 from schemas.message import Actor, Message
 from schemas.sealed import ContactIndex, MaskedContact
+from services.organisation.directory import Organisation
+from services.organisation.directory_store import DirectoryStore
 from services.router.app import Foundation, router
-from services.router.directory import Organisation
-from services.router.directory_store import DirectoryStore
 from services.router.handlers import Router
 from services.router.placement import Placement
 from services.router.reservation_store import ReservationStore
@@ -136,7 +136,9 @@ class Scene:
         became: dict[UUID, tuple[str, UUID]] = {}
         for ticket, events in self.events().items():
             for event in events:
-                if isinstance(event, TicketOpened | TicketFollowedUp):
+                # A ticket that is linked brings along the complaint that it was opened by.
+                if type(event) in {TicketOpened, TicketFollowedUp}:
+                    assert isinstance(event, TicketOpened | TicketFollowedUp)
                     assert event.complaint_id not in became
                     became[event.complaint_id] = (event.ce_type().split(".")[2], ticket)
         return became

@@ -11,7 +11,7 @@ from schemas import commands as c
 from schemas.codes import RiskFlag
 from schemas.events import TicketAssigned, TicketCommandRefused
 from schemas.ids import ticket_id
-from services.router.directory_store import DirectoryStore
+from services.organisation.directory_store import DirectoryStore
 from services.router.handlers import Router
 from services.router.parked_store import ParkedStore
 from services.router.ticket_store import TicketStore

@@ -6,7 +6,7 @@ import yaml
 from click.testing import CliRunner
 
 from services.cli.directory import directory
-from services.router.directory_store import packaged
+from services.organisation.directory_store import packaged
 
 
 @pytest.fixture

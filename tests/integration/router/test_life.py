@@ -8,6 +8,7 @@ from schemas import commands as c
 from schemas import events as e
 from schemas.codes import ActorKind, StaffRole, TicketState
 from schemas.complaint import Money
+from schemas.ids import ticket_id
 from schemas.message import Actor
 from schemas.ticket import fold
 from tests.integration.router.scene import Scene, received
@@ -59,6 +60,33 @@ async def test_a_linked_ticket_is_followed_up_where_it_belongs(scene_of: SceneOf
         scene.events()[there][0].complaint_id,  # type: ignore[attr-defined]  # the first event opens
         scene.events()[here][0].complaint_id,  # type: ignore[attr-defined]
     )
+
+
+async def test_after_linking_the_matter_is_the_other_tickets(scene_of: SceneOf) -> None:
+    """The next complaint about either parcel follows up that one; when it is closed, the matter opens a new ticket."""
+    scene = scene_of(NETWORK)
+    router = await scene.router()
+    first, second = (
+        scene.complaint(f"The box is crushed. {n}", phone=f"+86138001380{n}0", waybills=(f"YT{n}",)) for n in (1, 2)
+    )
+    await router.handle(received([first, second]))
+    here, there = ticket_id(first.complaint_id), ticket_id(second.complaint_id)
+    link = c.LinkAsRepeat(to_ticket=there, to_routing_key=scene.events()[there][0].routing_key)
+    await router.handle(received([scene.command(here, link)]))
+    await scene.deliver(router)
+    for n, end in ((3, c.Resolve()), (4, c.Resolve()), (5, c.Withdraw())):
+        again = scene.complaint(f"Still crushed. {n}", phone=f"+86138001380{n}0", waybills=("YT1",))
+        await router.handle(received([again]))
+        await scene.deliver(router)
+        assert scene.fates()[again.complaint_id] == ("followed_up", there)
+        for action in (c.StartReview(), c.CompleteReview(), end):
+            await router.handle(received([scene.command(there, action)]))
+            await scene.deliver(router)
+    assert fold(scene.events()[here]).state is TicketState.CLOSED
+    assert fold(scene.events()[there]).state is TicketState.WITHDRAWN
+    late = scene.complaint("Crushed again.", phone="+8613800138090", waybills=("YT1",))
+    await router.handle(received([late]))
+    assert scene.fates()[late.complaint_id] == ("opened", ticket_id(late.complaint_id))
 
 
 async def test_a_remedy_waits_for_who_may_promise_it(scene_of: SceneOf, mongo: Database[dict[str, Any]]) -> None:

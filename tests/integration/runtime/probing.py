@@ -1,6 +1,7 @@
 """What the tests of consuming share: a message of their own, topics nobody else has, and looks at the broker."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -228,8 +229,11 @@ class Bench:
         self, topic: Topic, agent: Callable[[Any], Any], *, concurrency: int = 1, **conf: Any
     ) -> AsyncIterator[faust.App]:
         """Faust as it comes, one agent, committing every 0.3 s. On exit it is stopped as Faust stops."""
+        # It makes a folder as it starts, in the working directory unless another is named.
+        folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="faust-")
         app = faust.App(
             self.group("plain"),
+            datadir=folder.name,
             broker=f"kafka://{self.kafka}",
             web_enabled=False,
             topic_disable_leader=True,
@@ -252,6 +256,7 @@ class Bench:
             yield app
         finally:
             await asyncio.wait_for(app.stop(), 15)
+            await asyncio.to_thread(folder.cleanup)
 
 
 class Log:

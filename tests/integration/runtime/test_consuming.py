@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.record.util import calc_crc32c
 
 from schemas.codec import encode
 from schemas.message import Message
@@ -89,3 +90,48 @@ async def test_a_static_member_comes_back_to_its_partitions_without_a_rebalance(
         await eventually(lambda: len(log.received) == 10)
         assert again.ownership.partitions == frozenset(range(PARTITIONS))
     assert sorted(log.numbers) == list(range(10))
+
+
+async def test_a_header_that_cannot_be_read_stops_nobody(bench: Bench) -> None:
+    """Its record is told of among the dead letters, all around it is handled once, and the offset goes past it."""
+    topic, log = await bench.topic(), Log()
+    await bench.publish(topic, probes(20))
+    garbled = {await _garbled(bench, topic.name)}
+    others = probes(40)[20:]
+    await bench.publish(topic, others[:10])
+    garbled.add(await _garbled(bench, topic.name))
+    async with bench.consuming([topic], log):
+        await eventually(lambda: len(log.received) >= 30, what="what lies around them is handled")
+        await bench.publish(topic, others[10:])
+        await eventually(lambda: len(log.received) >= 40, what="what comes later is handled")
+        await eventually(lambda: _committed(bench, 42), what="both are passed")
+    assert sorted(log.numbers) == list(range(40))
+    letters = await bench.records(topic.dead_letters)
+    told = [reasons(letter.headers) for letter in letters]
+    assert {(one["topic"], int(one["partition"]), int(one["offset"])) for one in told} == garbled
+    assert len(told) == len(garbled)
+    assert all("not UTF-8" in one["reason"] for one in told)
+
+
+async def _committed(bench: Bench, count: int) -> bool:
+    return await bench.committed(bench.group()) == count
+
+
+async def _garbled(bench: Bench, topic: str) -> tuple[str, int, int]:
+    """Put a record into partition 0 whose header has a name that no producer of ours can write; where it lies."""
+    producer = AIOKafkaProducer(bootstrap_servers=bench.kafka)
+    await producer.start()
+    try:
+        batch = producer.create_batch()
+        batch.append(key=b"k", value=b"v", timestamp=None, headers=[("name", b"")])
+        batch.close()
+        built = bytearray(batch._build())
+        at = built.index(b"name")
+        built[at : at + 4] = b"\xff\xfe\xff\xfe"
+        # The checksum is over all that follows it.
+        built[17:21] = calc_crc32c(bytes(built[21:])).to_bytes(4, "big")
+        batch._buffer = built
+        sent = await (await producer.send_batch(batch, topic, partition=0))
+        return sent.topic, sent.partition, sent.offset
+    finally:
+        await producer.stop()

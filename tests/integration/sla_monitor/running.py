@@ -46,8 +46,8 @@ from services.runtime.metrics import ProducingMetrics
 from services.runtime.producing import Outgoing, Producer
 from services.runtime.settings import RuntimeSettings
 from services.runtime.topics import create_topics_async
-from services.sla_monitor.policy import SlaPolicy, parse_policy
-from services.sla_monitor.policy_store import PolicyStore
+from services.service_levels.policy import SlaPolicy, parse_policy
+from services.service_levels.policy_store import PolicyStore
 
 PARTITIONS = 4
 GROUP = "amends-sla_monitor"

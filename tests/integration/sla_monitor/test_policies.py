@@ -8,7 +8,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from services.cli.policies import policy
-from services.sla_monitor.policy import read_policy
+from services.service_levels.policy import read_policy
 
 pytestmark = pytest.mark.integration
 

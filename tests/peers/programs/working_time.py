@@ -15,7 +15,7 @@ import holidays
 import pytz
 from businesstimedelta import BusinessTimeDelta, HolidayRule, LunchTimeRule, Rules, WorkDayRule
 
-from services.sla_monitor.calendar import Calendar
+from services.service_levels.calendar import Calendar
 
 Case = tuple[dt.datetime, int]
 ZONE = "Europe/Berlin"

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import combinations
 from typing import Any
 
@@ -85,12 +86,27 @@ def _same_matter(reading: Reading) -> Iterator[Violation]:
     for claim, tickets in holders.items():
         if claim[0] == "text" and not _is_plain_text(reading, claim):
             continue
-        for (first, of_first), (second, _) in combinations(sorted(tickets, key=lambda t: t[0].at), 2):
+        for (first, _), (second, _) in combinations(sorted(tickets, key=lambda t: t[0].at), 2):
             pair = (first.subject, second.subject)
-            over = any(e.verb in OVER and e.at <= second.at for e in of_first)
-            if not over and pair not in told:
+            if not _is_over(reading, first.subject, second.at) and pair not in told:
                 told.add(pair)
                 yield Violation(1, second.subject, f"is on the same matter as {first.subject}, open: {claim}")
+
+
+def _is_over(reading: Reading, ticket: str, at: datetime, met: frozenset[str] = frozenset()) -> bool:
+    """Whether a ticket had come to its end: one that was linked to another, when that one had."""
+    events = [e for e in reading.events.get(ticket, ()) if e.at <= at]
+    links = {e.payload["to_ticket"] for e in events if e.verb == "linked"} - met
+    return any(e.verb in OVER for e in events) or any(_is_over(reading, to, at, met | {ticket}) for to in links)
+
+
+def _complaints(reading: Reading, ticket: str, met: frozenset[str] = frozenset()) -> list[str]:
+    """Those of a ticket and of the tickets that were linked to it."""
+    found = [e.payload["complaint_id"] for e in reading.events[ticket] if e.verb in {"opened", "followed_up"}]
+    for one, events in reading.events.items():
+        if one not in met and any(e.verb == "linked" and e.payload["to_ticket"] == ticket for e in events):
+            found += _complaints(reading, one, met | {ticket})
+    return found
 
 
 def _claims(reading: Reading, opened: Recorded, events: list[Recorded]) -> Iterator[tuple[str, ...]]:
@@ -128,7 +144,7 @@ def _follow_ups(reading: Reading) -> Iterator[Violation]:
     """A follow-up shares what it was matched by with another complaint of its ticket."""
     for ticket, events in reading.events.items():
         opened = next((e.payload for e in events if e.verb == "opened"), None)
-        others = [e.payload["complaint_id"] for e in events if e.verb in {"opened", "followed_up"}]
+        others = _complaints(reading, ticket)
         for event in events:
             own = reading.submitted.get(event.payload.get("complaint_id", ""))
             if event.verb != "followed_up" or own is None or opened is None:

@@ -35,6 +35,8 @@ ONLY_OF = {"appealed": {"complainant", "agent"}}
 """Events that are told only if somebody of these kinds acted."""
 APOLOGISED = {"first_answer", "resolution", "statutory_user"}
 """Clocks whose breach is apologised for."""
+AGAIN = {"followed_up", "repeat_linked"}
+"""The complainant came again."""
 OUTCOMES = {"sent", "delivered", "failed", "suppressed"}
 MAY_BE_SUPPRESSED = {
     "no_way_to_reach": set(OWED.values()) | {"in_progress", "breached_apology"},
@@ -58,6 +60,7 @@ def check(reading: Reading) -> Iterator[Violation]:
     yield from _effects(reading)
     yield from _customers(reading)
     yield from _owed(reading)
+    yield from _languages(reading)
     yield from _outcomes(reading)
     yield from _receipts(reading)
 
@@ -190,6 +193,26 @@ def _owed(reading: Reading) -> Iterator[Violation]:
 def _is_owed(event: Recorded) -> bool:
     kinds = ONLY_OF.get(event.verb)
     return event.verb in OWED and (kinds is None or event.payload["actor"]["kind"] in kinds)
+
+
+def _languages(reading: Reading) -> Iterator[Violation]:
+    """What tells of an event is in the language that was chosen when it happened."""
+    spoken: dict[str, tuple[str, str]] = {}
+    for events in reading.events.values():
+        language = ""
+        for event in sorted(events, key=lambda e: e.payload["sequence"]):
+            if event.verb in {"opened", "language_chosen"}:
+                language = event.payload["language"]
+            spoken[event.id] = (event.verb, language)
+    for note, told in reading.notified.items():
+        for record in told:
+            verb, language = spoken.get(record.payload["occasion"], ("", ""))
+            # Confirmations wait for the time of the next answer, and may be overtaken by the choice.
+            if record.verb != "requested" or verb in {"", "opened", *AGAIN}:
+                continue
+            if record.payload["language"] != language:
+                words = f"tells of {verb} in {record.payload['language']}, and {language} was chosen"
+                yield Violation(2, note, words)
 
 
 def _outcomes(reading: Reading) -> Iterator[Violation]:

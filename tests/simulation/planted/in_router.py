@@ -85,6 +85,13 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         "            del given[len(duplicate_indexes(refusal)) :]",
     ),
     mutant(
+        "link-forgotten",
+        "What comes again about a ticket that was linked to another opens a ticket of its own.",
+        "services/router/fate.py",
+        "        if ticket.linked_to is None:",
+        "        if ticket.is_over:",
+    ),
+    mutant(
         "parked-forgotten",
         "Follow-ups that wait for a ticket are not looked for when it is opened.",
         _COMPLAINTS,

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from services.cli.due import due
 from services.cli.due_cases import answer_case
-from services.sla_monitor.policy import PACKAGED
+from services.service_levels.policy import PACKAGED
 
 MONDAY_TEN = "2026-11-23T10:00:00+08:00"
 

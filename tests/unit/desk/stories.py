@@ -27,10 +27,10 @@ from schemas.message import Actor, Message
 from schemas.sealed import ContactIndex, MaskedContact
 from schemas.sla import SlaFact
 from services.desk.row import Row, fold
+from services.service_levels.policy import read_policy
+from services.service_levels.rulebook import Policies
+from services.service_levels.ticket_sla import TicketSla
 from services.sla_monitor.clocks import advance, due_facts
-from services.sla_monitor.policy import read_policy
-from services.sla_monitor.rulebook import Policies
-from services.sla_monitor.ticket_sla import TicketSla
 
 TICKET = UUID("5f1f7a52-2f6c-5a8e-9d8b-0d6f9b9a6c11")
 # A Monday at ten in the morning in Shanghai.

@@ -63,7 +63,7 @@ def test_numbers_are_found_without_their_check_digit() -> None:
 
 def test_every_reading_goes_by_an_index() -> None:
     """The field of the index is the first condition, or a line is read; nothing is nested."""
-    for asked in ({}, {"q": "YT0000000000017"}, {"person": ["me"]}, {"flag": ["safety"]}, {"department": ["hubs"]}):
+    for asked in ({}, {"q": "YT0000000000017"}, {"person": ["me"]}, {"flag": ["safety"]}, {"clock": "approval"}, {}):
         found = reading(Filters.model_validate(asked), scope=EVERYTHING, me="p1", now=RECEIVED)
         assert found.segments or next(iter(found.where)) in {"keys", "person_standing", "marks"}
         assert not any(field.startswith("$") for field in found.where)

@@ -32,6 +32,7 @@ wait_for_customer           all   all        all            dept         -      
 wait_for_third_party        all   all        all            unit         -          -       -
 resume                      all   all        all            unit         -          -       -
 change_severity             -     all        all            -            -          -       -
+choose_language             all   all        all            -            -          -       -
 answer                      all   all        all            dept         -          -       -
 approve                     all   all        all            -            all        -       -
 refuse_approval             all   all        all            -            all        -       -
@@ -65,6 +66,7 @@ submit_complaint            all   all        all            unit         -      
 see_statistics              all   all        all            unit         all        all     -
 unmask_contact              all   all        all            needed       -          all     -
 read_wording                all   all        all            needed       -          all     -
+revoke_link                 all   all        all            -            -          -       -
 read_notes                  all   all        all            unit         -          all     -
 find_customer               all   all        all            -            -          all     -
 export_contacts             -     -          all            -            -          all     -
@@ -78,6 +80,7 @@ read_rejected               -     all        all            -            -      
 replay_rejected             -     all        all            -            -          -       -
 read_dead_letters           -     -          -              -            -          all     all
 replay_dead_letters         -     -          -              -            -          -       all
+read_deliveries             all   all        all            -            -          all     all
 read_audit                  -     -          all            -            -          all     -
 read_accounts               -     -          -              -            -          all     all
 manage_accounts             -     -          -              -            -          -       all

@@ -28,7 +28,24 @@ PAGES = (
     "/approvals",
     "/board",
     "/board.json",
+    "/knowledge?category=delay",
+    "/clusters",
+    "/templates",
+    "/templates/answered/sms/zh",
+    "/templates/answered/email/en?version=1",
+    "/clusters?window=day",
     "/audit",
+    "/policies",
+    "/policies/sla/1",
+    "/policies/sla/new",
+    "/policies/handling",
+    "/policies/assignment",
+    "/policies/assignment/versions/1",
+    "/policies/handling/edit",
+    "/directory",
+    "/directory?q=hub",
+    "/directory/edit?section=people",
+    "/directory/versions/1",
     "/",
 )
 _LABELLED = {"select", "textarea", "input"}
@@ -78,6 +95,7 @@ async def scene(tmp_path: Path) -> WebScene:
     """Five tickets: one of NET-1, one to be reviewed."""
     scene = WebScene(cast("Database", Store().database()), tmp_path)
     await scene.people()
+    await scene.rules()
     story = Story()
     story.deliver(1)
     story.pass_until(100)

@@ -13,9 +13,11 @@ from schemas import codes as c
 from schemas import commands, lifecycle
 from schemas.topics import TICKET_EVENTS
 from services.desk import pages
+from services.desk.clusters import Window
 from services.desk.forms import FORMS, MATTERS
 from services.desk.lines import Sort
 from services.desk.queue import Standing
+from services.desk.rights import RIGHTS
 from services.desk.wording import WORDS, Speaker
 from tests.unit.desk.web_scene import every_event, money
 
@@ -38,6 +40,8 @@ ENUMS: dict[str, type[StrEnum]] = {
     "tier": c.ApologyTier,
     "sort": Sort,
     "standing": Standing,
+    "tongue": c.Language,
+    "window": Window,
 }
 ACTIONS = {kind.model_fields["name"].default: kind for kind in typing.get_args(typing.get_args(commands.Action)[0])}
 
@@ -50,6 +54,8 @@ def test_every_code_has_words() -> None:
     assert set(WORDS["grade"]) == {str(int(one)) for one in c.Grade}
     assert set(WORDS["matter"]) == set(MATTERS)
     assert set(WORDS["command"]) == set(lifecycle.LEGAL)
+    entered = {"sign_in", "sign_in_refused", "sign_out", "change_password"}
+    assert set(WORDS["act"]) == (set(RIGHTS) - set(lifecycle.LEGAL)) | entered
     assert set(WORDS["event"]) == {kind.TYPE.rpartition(".")[2] for kind in TICKET_EVENTS}
 
 

@@ -1,6 +1,7 @@
 """The web desk on a database of a test: real stores, a router that knows three commands, and a person of each role."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,42 +17,65 @@ from schemas import ids
 from schemas.codes import Language, StaffRole, TicketState
 from schemas.commands import TicketCommand
 from schemas.complaint import Contact, Money, Wording
-from schemas.topics import TICKET_EVENTS
+from schemas.topics import TICKET_EVENT, TICKET_EVENTS
 from services.desk.account_store import AccountStore
 from services.desk.accounts import Account, Membership
+from services.desk.app import Operation
 from services.desk.asking import Asking
 from services.desk.attempt_store import AttemptLimits, AttemptStore
 from services.desk.audit_store import AuditStore
 from services.desk.board_store import BoardStore
+from services.desk.cluster_store import ClusterStore
 from services.desk.command_handlers import Commands
 from services.desk.contact_reading import ContactReading
 from services.desk.contact_store import ContactStore
+from services.desk.directory_editing import DirectoryEditing
 from services.desk.doors import Doors
+from services.desk.evidence_store import About
+from services.desk.failing import Failing
 from services.desk.intake_gateway import IntakeGateway
 from services.desk.note_store import NoteStore
+from services.desk.open_clock_store import OpenClockStore
 from services.desk.passwords import Passwords
+from services.desk.people_http import PeopleRoutes
 from services.desk.person import Person
 from services.desk.place_store import PlaceStore
+from services.desk.policy_editing import PolicyEditing
 from services.desk.queue import EVERYTHING, Scope
+from services.desk.refusal_http import handle_refusals
 from services.desk.row import fold
 from services.desk.row_store import RowStore
 from services.desk.security_headers import SecurityHeaders
 from services.desk.session import Limits, Session, csrf_token, digest
 from services.desk.session_store import SessionStore
+from services.desk.sign_in_settings import SignInSettings
+from services.desk.sign_in_store import SignInStore
 from services.desk.signing_in import SigningIn
+from services.desk.text_handlers import TextHandlers
+from services.desk.text_store import TextStore
 from services.desk.trail_store import TrailStore
 from services.desk.view_store import ViewStore
+from services.desk.web_evidence import Files
 from services.desk.web_http import WebRoutes
+from services.desk.web_visit import failed_html
+from services.organisation.directory_store import DirectoryStore
+from services.runtime.dead_letters import Original
+from services.runtime.letters import AWAY, Letter
 from services.runtime.metrics import DeskMetrics
 from services.runtime.mongo import Database
 from services.runtime.producing import Outgoing
 from services.runtime.sealing import Keyring
+from services.service_levels.policy import read_policy
+from services.service_levels.policy_store import PolicyStore
+from services.wording.signature import read_signature
+from services.wording.templates import Templates
 from tests.unit.desk.stories import RECEIVED, Story
 
 NOW = RECEIVED + timedelta(hours=2)
 PASSWORD = "a sentence that only tests know"
 WORDS = "The parcel was thrown over the fence."
 PHONE = "+8613800138000"
+TEMPLATES = Templates.load(read_signature(None))
 _LIMITS = Limits(idle=timedelta(hours=1), absolute=timedelta(hours=12))
 _BECOMES: Mapping[str, tuple[type[e.TicketEvent], TicketState | None]] = {
     "add_note": (e.TicketNoted, None),
@@ -73,10 +97,62 @@ class Nowhere:
         return Membership()
 
 
+class KeptFiles:
+    """Files of evidence in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[UUID, bytes] = {}
+
+    async def about(self, ids: Collection[UUID]) -> dict[UUID, About]:
+        return {one: About("image/png", len(self.kept[one])) for one in ids if one in self.kept}
+
+    async def read(self, id_: UUID) -> tuple[str, bytes] | None:
+        return ("image/png", self.kept[id_]) if id_ in self.kept else None
+
+
+class KeptLetters:
+    """Dead letters in memory, as `runtime/letters.py` has them in Kafka, which may be away."""
+
+    def __init__(self) -> None:
+        self.kept: list[Letter] = []
+        self.sent: list[str] = []
+        self.is_away = False
+
+    def add(self, *, topic: str = TICKET_EVENT.name, value: bytes = b"{}") -> str:
+        """One more; its id."""
+        headers = [("ce_type", b"t"), ("dl_why", b"failed"), ("dl_reason", b"it fell"), ("dl_topic", topic.encode())]
+        original = Original(f"{topic}-dlq", 0, len(self.kept), b"k", value, headers)
+        self.kept.append(Letter(original=original, at=NOW, was_replayed=False))
+        return self.kept[-1].id
+
+    async def read(self, topics: Sequence[str], *, latest: int | None = None) -> list[Letter]:
+        """See `Letters`."""
+        if self.is_away:
+            raise AWAY[0]
+        return [letter for letter in self.kept if letter.original.topic in topics]
+
+    async def replay(self, letters: Sequence[Letter]) -> None:
+        """See `Letters`."""
+        self.sent += [letter.id for letter in letters]
+        await self.discard(letters)
+
+    async def discard(self, letters: Sequence[Letter]) -> None:
+        """See `Letters`."""
+        done = {letter.id for letter in letters}
+        self.kept = [replace(one, was_replayed=one.was_replayed or one.id in done) for one in self.kept]
+
+
 class WebScene:
     """The desk's pages, and what was done with them."""
 
-    def __init__(self, database: Database, folder: Path, *, intake: httpx.MockTransport | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        *,
+        intake: httpx.MockTransport | None = None,
+        files: Files | None = None,
+    ) -> None:
         self.database = database
         self.keyring = Keyring.create(folder / "keyring.json")
         self.rows, self.trail = RowStore(database), TrailStore(database)
@@ -84,7 +160,11 @@ class WebScene:
         self.audit, self.views = AuditStore(database), ViewStore(database)
         self.notes = NoteStore(database, self.keyring)
         self.passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        self.evidence: Files = files or KeptFiles()
+        self.texts = TextHandlers(store=TextStore(database), packaged=TEMPLATES, now=lambda: self.now)
+        self.letters = KeptLetters()
         self.issued: list[TicketCommand] = []
+        self.policies, self.directory = PolicyStore(database), DirectoryStore(database)
         self.now = NOW
         self.app = self._app(intake or httpx.MockTransport(lambda _: httpx.Response(503)))
 
@@ -126,6 +206,11 @@ class WebScene:
                 ends_at=self.now + timedelta(hours=12),
             )
             await self.sessions.begin(session)
+
+    async def rules(self) -> None:
+        """The policy of service levels and the directory that come with the package."""
+        await self.policies.begin_with(read_policy())
+        await self.directory.current_or_packaged()
 
     async def tickets(self, told: Sequence[Story]) -> None:
         """Keep what was told, as projector, router and notifier do."""
@@ -207,21 +292,51 @@ class WebScene:
             now=lambda: self.now,
         )
         asking = Asking(rows=self.rows, sign=self.keyring.blind, now=lambda: self.now, metrics=metrics, seconds_max=30)
+        self.levels = PolicyEditing(
+            versions=self.policies,
+            clocks=OpenClockStore(self.database),
+            asking=asking,
+            auditing=self.audit,
+            now=lambda: self.now,
+        )
+        gateway = IntakeGateway(httpx.AsyncClient(transport=intake, base_url="http://intake"))
+        signing_in = SigningIn(
+            accounts=self.accounts,
+            sessions=self.sessions,
+            attempts=AttemptStore(
+                self.database, AttemptLimits(of_account=10, of_address=100, window=timedelta(minutes=15))
+            ),
+            memberships=Nowhere(),
+            auditing=self.audit,
+            hashing=self.passwords,
+            limits=_LIMITS,
+            blind=self.keyring.blind,
+            now=lambda: self.now,
+        )
+        people = PeopleRoutes(
+            doors=doors,
+            signing_in=signing_in,
+            accounts=self.accounts,
+            sessions=self.sessions,
+            pending=SignInStore(self.database),
+            audit=self.audit,
+            passwords=self.passwords,
+            oidc=None,
+            claim_names=SignInSettings().claim_names(),
+            local_accounts=True,
+        )
+        operation = Operation(
+            self.database,
+            letters=self.letters,
+            people=people,
+            rows=self.rows,
+            intake=gateway,
+            keyring=self.keyring,
+            now=lambda: self.now,
+        )
         routes = WebRoutes(
             doors=doors,
-            signing_in=SigningIn(
-                accounts=self.accounts,
-                sessions=self.sessions,
-                attempts=AttemptStore(
-                    self.database, AttemptLimits(of_account=10, of_address=100, window=timedelta(minutes=15))
-                ),
-                memberships=Nowhere(),
-                auditing=self.audit,
-                hashing=self.passwords,
-                limits=_LIMITS,
-                blind=self.keyring.blind,
-                now=lambda: self.now,
-            ),
+            signing_in=signing_in,
             accounts=self.accounts,
             sessions=self.sessions,
             audit=self.audit,
@@ -239,15 +354,26 @@ class WebScene:
                 auditing=self.audit,
             ),
             board=BoardStore(self.database, now=lambda: self.now),
-            intake=IntakeGateway(httpx.AsyncClient(transport=intake, base_url="http://intake")),
+            intake=gateway,
+            clusters=ClusterStore(self.database, now=lambda: self.now),
+            contacts=ContactStore(self.database, self.keyring),
+            evidence=self.evidence,
+            texts=self.texts,
+            portal="https://care.example",
+            levels=self.levels,
+            directory=DirectoryEditing(directory=self.directory, auditing=self.audit),
             blind=self.keyring.blind,
             scope_of=scope_of,
             has_oidc=True,
             local_accounts=True,
+            others=operation.pages,
         )
         app = FastAPI()
         app.state.doors = doors
+        app.include_router(operation.routes.router())
         app.include_router(routes.router())
+        handle_refusals(app)
+        app.add_middleware(Failing, answer=failed_html)
         app.add_middleware(SecurityHeaders)
         return app
 

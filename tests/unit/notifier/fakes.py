@@ -6,7 +6,7 @@ from copy import deepcopy
 from datetime import datetime
 from uuid import UUID
 
-from schemas.codes import DeliveryChannel, Moment, TicketState
+from schemas.codes import DeliveryChannel, Language, Moment, TicketState
 from schemas.complaint import Contact
 from schemas.notifications import NotificationEvent
 from services.notifier.gateway import Envelope, LookupFailed, NotTaken, Outcome, Receipt, Taken, Unanswerable
@@ -90,9 +90,10 @@ class FakeTickets:
         self.state: TicketState | None = None
         self.withdrawn: set[UUID] = set()
         self.latest: dict[Moment, UUID] = {}
+        self.language: Language | None = None
 
     async def standing(self, tickets: Iterable[UUID]) -> dict[UUID, Standing]:
-        return dict.fromkeys(tickets, Standing(self.state, frozenset(self.withdrawn), self.latest))
+        return dict.fromkeys(tickets, Standing(self.state, frozenset(self.withdrawn), self.latest, self.language))
 
 
 class FakeNotes:

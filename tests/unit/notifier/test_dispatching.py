@@ -21,6 +21,7 @@ from services.notifier.policy import NotificationPolicy
 from services.notifier.receiving import Receiving
 from services.runtime.metrics import NotifierMetrics
 from services.runtime.private_link import PrivateLink, PrivateLinks
+from services.wording.in_force import Wordings
 from services.wording.templates import Templates
 from tests.unit.notifier.fakes import (
     FakeAlarm,
@@ -72,7 +73,7 @@ class World:
     """Everything around dispatchers; `worker` makes another process on the same world."""
 
     policy: NotificationPolicy
-    templates: Templates
+    wordings: Wordings
     store: FakeNotificationStore = field(default_factory=FakeNotificationStore)
     contacts: FakeContacts = field(
         default_factory=lambda: FakeContacts(Contact(phone="+8613800138000", email="li@example.com"))
@@ -100,7 +101,7 @@ class World:
             opt_outs=self.opt_outs,
             portal=Portal(self.portal, LINKS, self.links) if self.portal else None,
             gateways={SMS: self.sms, EMAIL: self.email},
-            templates=self.templates,
+            wordings=self.wordings,
             policy=self.policy,
             publisher=self.publisher,
             alarm=self.alarm,
@@ -131,7 +132,7 @@ def templates(policy: NotificationPolicy) -> Templates:
 
 @pytest.fixture
 def world(policy: NotificationPolicy, templates: Templates) -> World:
-    return World(policy, templates)
+    return World(policy, Wordings(templates))
 
 
 async def mark_and_die(world: World) -> None:
@@ -575,6 +576,21 @@ async def test_a_survey_that_waited_goes_only_while_it_is_to_be_answered(
     await world.pass_time(worker, 10 * 3600)
     assert len(world.sms.sent) == sent
     assert world.note(notice(Moment.SURVEY)).why == ("" if sent else "overtaken")
+
+
+async def test_what_waited_for_the_morning_is_written_as_its_reader_wants_it_now(world: World) -> None:
+    """Not in the language of the evening before; what goes at once is in that of its occasion."""
+    world.now = NOON + timedelta(hours=11)
+    worker = world.worker()
+    await worker.take_in([(notice(Moment.SURVEY), None)])
+    world.tickets.state, world.tickets.latest = TicketState.RESOLVED, {Moment.SURVEY: TICKET}
+    world.tickets.language = Language.EN
+    await world.pass_time(worker, 10 * 3600)
+    await worker.take_in([(notice(Moment.APPEAL_DECIDED), None)])
+    assert [(e.rendered.template, e.language) for e in world.sms.sent] == [
+        ("survey.sms.en", Language.EN),
+        ("appeal_decided.sms.zh", Language.ZH),
+    ]
 
 
 async def test_who_does_not_want_to_be_asked_is_not(world: World) -> None:

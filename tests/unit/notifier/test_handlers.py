@@ -17,6 +17,7 @@ from services.notifier.policy import NotificationPolicy
 from services.runtime.consuming import Received
 from services.runtime.dead_letters import Original
 from services.runtime.deadlines import Due
+from services.wording.in_force import Wordings
 from services.wording.templates import Templates
 from tests.unit.notifier.test_dispatching import World
 from tests.unit.notifier.tickets import (
@@ -85,7 +86,7 @@ def batch(*messages: Message) -> list[Received[Message]]:
 
 def scene(policy: NotificationPolicy) -> Scene:
     """An empty one at noon."""
-    return Scene(policy, Templates.load(policy))
+    return Scene(policy, Wordings(Templates.load(policy)))
 
 
 async def test_the_confirmation_waits_for_the_time_that_is_watched(policy: NotificationPolicy) -> None:

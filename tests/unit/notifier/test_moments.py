@@ -14,6 +14,7 @@ from schemas.codes import (
     Channel,
     Clock,
     ClockState,
+    Language,
     Moment,
     Severity,
     TicketState,
@@ -28,6 +29,7 @@ from schemas.events import (
     TicketAssigned,
     TicketCustomerAwaited,
     TicketEvent,
+    TicketLanguageChosen,
     TicketResolved,
     TicketReviewStarted,
     TicketSurveyAnswered,
@@ -482,3 +484,22 @@ def test_only_a_stop_is_an_opt_out() -> None:
     stopped = event(TicketSurveyExhausted, 3, TicketState.RESOLVED, attempts=1, reason=SURVEYS_STOPPED)
     assert refuses_surveys(stopped)
     assert not refuses_surveys(event(TicketSurveyExhausted, 3, TicketState.RESOLVED, attempts=3))
+
+
+def test_all_later_messages_are_in_the_language_that_was_chosen(policy: NotificationPolicy) -> None:
+    """Also to those who complain of the same matter afterwards, and to those who are owed an acknowledgement."""
+    who = Addressee(TICKET, "w:1")
+    before = told(policy, opened(), classified(), event(TicketAnswered, 3, TicketState.ANSWERED), who=who)
+    resolved, again = (
+        event(TicketResolved, 4, TicketState.RESOLVED),
+        followed_up(5, complaint=uuid4(), state=TicketState.RESOLVED),
+    )
+    chosen = event(TicketLanguageChosen, 6, TicketState.RESOLVED, language=Language.EN)
+    told(policy, resolved, again, chosen, who=who)
+    after = [*acknowledgements(who, policy), *told(policy, event(TicketApologised, 7, TicketState.RESOLVED,
+             tier=ApologyTier.AGENT), who=who)]  # fmt: skip
+    assert {n.person.language for n in before} == {Language.ZH}
+    assert [(n.moment, n.person.language) for n in after] == [
+        (Moment.FOLLOW_UP_RECEIVED, Language.EN),
+        (Moment.APOLOGY, Language.EN),
+    ]

@@ -16,6 +16,7 @@ from schemas import events as e
 from schemas.codes import Clock, Language
 from schemas.notes import Note
 from services.portal.app import World, surface
+from services.portal.case import AppealWindow
 from services.portal.handlers import Progress, Told
 from services.portal.settings import PortalSettings
 from services.portal.uploads import Unavailable
@@ -66,7 +67,8 @@ class Intake:
         return one
 
     async def progress(self, complaint_id: UUID, *, wait_s: float, language: Language) -> Progress | None:
-        return Progress(self.number, "We look into it.") if complaint_id.int <= len(self.taken) else None
+        ticket = TICKET if self.number else None
+        return Progress(self.number, "We look into it.", ticket) if complaint_id.int <= len(self.taken) else None
 
 
 @dataclass
@@ -85,12 +87,19 @@ class Tickets:
     by_id: dict[UUID, list[e.TicketEvent]] = field(default_factory=dict)
     clocks: dict[Clock, datetime] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
+    window: AppealWindow | None = None
+    away: Unavailable | None = None
 
     async def events(self, ticket_id: UUID) -> Sequence[e.TicketEvent]:
+        if self.away:
+            raise self.away
         return list(self.by_id.get(ticket_id, ()))
 
     async def due(self, ticket_id: UUID) -> Mapping[Clock, datetime]:
         return self.clocks
+
+    async def appeal_window(self, ticket_id: UUID, *, version: int) -> AppealWindow | None:
+        return self.window
 
     async def messages(self, ticket_id: UUID, complaint_id: UUID) -> Sequence[Told]:
         return self.told

@@ -1,13 +1,15 @@
 """The public form, as a browser without JavaScript meets it."""
 
 import re
+from datetime import timedelta
 from uuid import UUID
 
 import httpx
 import pytest
 
+from schemas.codes import Clock
 from services.portal.uploads import Unavailable
-from tests.unit.portal.conftest import Running
+from tests.unit.portal.conftest import NOW, Running
 from tests.unit.portal.tickets import hidden
 
 PNG = b"\x89PNG\r\n\x1a\n picture"
@@ -36,6 +38,7 @@ async def test_a_complaint_is_handed_to_the_intake_and_its_number_shown(client, 
     assert body["waybills"] == ["sf1", "sf2", "sf3"]
     assert body["complainant"] == {"phone": "13800138000"}
     assert [running.intake.evidence[UUID(one)] for one in body["evidence"]] == [PNG, PNG + b"2"]
+    running.tickets.clocks = {Clock.FIRST_ANSWER: NOW}
     page = await client.get(answer.headers["location"])
     assert "2611-004217" in page.text
     assert "We look into it." in page.text
@@ -137,3 +140,22 @@ async def test_a_form_that_is_too_big_or_broken_is_answered_politely(make_runnin
         broken = await client.post("/", content=b"--x", headers={"Content-Type": "multipart/form-data"})
     assert (big.status_code, broken.status_code) == (413, 413)
     assert "too big" in big.text
+
+
+async def test_the_receipt_says_what_comes_next_and_by_when(client, running: Running):
+    """In the zone of whoever complained, as soon as a clock runs; without one, or without the database, the number."""
+    sent = await client.post("/", data=GOOD)
+    page = (await client.get(sent.headers["location"])).text
+    assert "2611-004217" in page
+    assert "We are working on it." in page
+    assert 'http-equiv="refresh"' in page
+    assert 'http-equiv="refresh"' not in (await client.get(sent.headers["location"] + "&n=2")).text
+    running.tickets.clocks = {Clock.FIRST_ANSWER: NOW + timedelta(days=1)}
+    page = (await client.get(sent.headers["location"])).text
+    assert "We answer you by Monday 23 November, 10:00." in page
+    assert "Times are those of Asia/Shanghai." in page
+    assert 'http-equiv="refresh"' not in page
+    running.tickets.away = Unavailable(3)
+    page = (await client.get(sent.headers["location"])).text
+    assert "2611-004217" in page
+    assert "We answer you by" not in page

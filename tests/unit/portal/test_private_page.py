@@ -8,16 +8,18 @@ import pytest
 from schemas import commands as c
 from schemas import events as e
 from schemas import ids
-from schemas.codes import ActorKind, Channel, Clock, TicketState
+from schemas.codes import ActorKind, Channel, Clock, Language, TicketState
 from schemas.complaint import Money
 from schemas.notes import Note
 from schemas.sealed import MaskedContact
+from services.portal.case import AppealWindow
 from services.portal.handlers import Told
 from services.portal.uploads import Unavailable
 from tests.unit.portal.conftest import NOW, Running
 from tests.unit.portal.tickets import AT, TICKET, classified, event, forms, hidden, life
 
 S = TicketState
+ALWAYS = {"choose_language", "stop_surveys"}
 PNG = b"\x89PNG\r\n\x1a\n picture"
 
 
@@ -222,6 +224,29 @@ async def test_a_rating_and_the_end_of_surveys_are_commands(client, running: Run
     assert stopping.action == c.StopSurveys()
 
 
+async def test_the_language_of_messages_is_chosen_by_command(client, running: Running):
+    """The page offers the other one, follows the choice, and a second click is told what came of the first."""
+    events = running.tickets.by_id[TICKET]
+    page = (await client.get(f"/t/{running.token()}?lang=en")).text
+    assert "Write to me in Chinese" in page
+    data = {"form": hidden(page, "form"), "language": hidden(page, "language")}
+    first = await client.post(f"/t/{running.token()}/choose_language", data=data)
+    (command,) = running.broker.asked
+    assert command.action == c.ChooseLanguage(language=Language.ZH)
+    chosen = {"language": Language.ZH, "cause": command.command_id}
+    events.append(event(e.TicketLanguageChosen, 2, S.OPENED, **chosen))
+    second = await client.post(f"/t/{running.token()}/choose_language", data=data)
+    assert len(running.broker.asked) == 1
+    for answer in (first, second):
+        told = (await client.get(answer.headers["location"])).text
+        assert "以后我们用这种语言给您发消息。" in told
+        assert hidden(told, "language") == "en"
+    again = {"form": hidden(told, "form"), "language": "zh"}
+    assert (await client.post(f"/t/{running.token()}/choose_language", data=again)).status_code == 409
+    wrong = {"form": hidden(told, "form"), "language": "xx"}
+    assert (await client.post(f"/t/{running.token()}/choose_language", data=wrong)).status_code == 422
+
+
 async def test_forms_of_another_page_or_none_do_nothing(client, running: Running):
     """A form counts with the token of this link alone."""
     for form in ("", "forged", running.token()):
@@ -243,11 +268,28 @@ async def test_a_part_that_is_away_costs_nothing_that_was_typed(client, running:
 
 async def test_only_what_the_state_allows_has_a_form(client, running: Running):
     """And settled tickets offer what is left."""
-    assert set(forms((await client.get(f"/t/{running.token()}")).text)) == {"add", "withdraw", "stop_surveys"}
+    assert set(forms((await client.get(f"/t/{running.token()}")).text)) == {"add", "withdraw", *ALWAYS}
     running.tickets.by_id[TICKET] = life((e.TicketResolved, S.RESOLVED, {}))
-    assert set(forms((await client.get(f"/t/{running.token()}")).text)) == {"add", "accept", "appeal", "stop_surveys"}
+    assert set(forms((await client.get(f"/t/{running.token()}")).text)) == {"add", "accept", "appeal", *ALWAYS}
     running.tickets.by_id[TICKET] = life((e.TicketClosed, S.CLOSED, {}))
     assert set(forms((await client.get(f"/t/{running.token()}")).text)) == {"stop_surveys"}
+
+
+async def test_an_appeal_is_offered_while_it_would_be_taken(client, running: Running):
+    """The page says until when, and afterwards that it is over; of one that was decided, that this was final."""
+    running.tickets.by_id[TICKET] = life((e.TicketAnswered, S.ANSWERED, {}))
+    for until, is_offered, said in (
+        (NOW, True, "you can appeal until Sunday 22 November, 10:00"),
+        (NOW - timedelta(microseconds=1), False, "An appeal was possible until Sunday 22 November, 09:59"),
+        (None, False, "There was an appeal before; its decision is final."),
+    ):
+        running.tickets.window = AppealWindow(until)
+        page = (await client.get(f"/t/{running.token()}")).text
+        assert ("appeal" in forms(page)) == is_offered
+        assert said in page
+        assert "accept" in forms(page)
+    running.tickets.window = None
+    assert "appeal" in forms((await client.get(f"/t/{running.token()}")).text)
 
 
 async def test_the_address_of_an_action_leads_back_to_the_page(client, running: Running):

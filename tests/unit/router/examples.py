@@ -12,8 +12,8 @@ from schemas.events import TicketEvent
 from schemas.message import Actor
 from schemas.sealed import ContactIndex, MaskedContact, Sealed
 from schemas.ticket import Ticket, fold
+from services.organisation.directory import Organisation, organisation
 from services.router.deciding import Assignment, Unassignable, decide
-from services.router.directory import Organisation, organisation
 from services.router.opening import opening
 
 NAMES = UUID("5b0e9f3c-6f0e-4c56-8a51-2f4a1f6f0c11")

@@ -2,11 +2,12 @@ from datetime import timedelta
 
 import pytest
 
+from schemas import events as e
 from schemas.codes import TicketState
 from schemas.sealed import MaskedContact
-from services.router.agenda import ACTIONS, Step, next_step
-from services.router.handling import HandlingPolicy, Survey
-from tests.unit.router.examples import AT
+from services.organisation.handling import HandlingPolicy, Survey
+from services.router.agenda import ACTIONS, Step, appeal_until, next_step
+from tests.unit.router.examples import AT, command, decided, small_network
 from tests.unit.router.test_deciding import MUCH, c, do, in_state
 
 S = TicketState
@@ -62,3 +63,15 @@ def test_a_step_is_never_dated_before_what_happened_last() -> None:
 def test_each_step_is_a_command(name: str) -> None:
     """What stands in a document can be asked for."""
     assert ACTIONS[name].name == name
+
+
+@pytest.mark.parametrize("state", S)
+def test_until_when_one_may_appeal_is_what_the_router_decides_by(state: TicketState) -> None:
+    """At that instant an appeal is taken, a moment later it is not; where there is no such instant, never."""
+    now = in_state(state)
+    until = appeal_until(now, small_network().handling)
+    for late, is_taken in ((timedelta(), True), (timedelta(microseconds=1), False)):
+        asked = command(now, c.Appeal(), issued_at=(until or AT) + late)
+        (told,) = decided(now, asked)[:1]
+        assert isinstance(told, e.TicketAppealed) is (until is not None and is_taken)
+    assert appeal_until(now._replace(appeals=1), small_network().handling) is None

@@ -3,10 +3,10 @@ from datetime import timedelta
 import pytest
 
 from schemas.codes import Category, Channel, RiskFlag, Severity, Source
+from services.organisation.directory import Organisation, WrongOrganisation, organisation
+from services.organisation.directory_store import packaged
 from services.router.assignment import Asked, Capacity, Slot, Subject, able, route
 from services.router.deciding import Unassignable
-from services.router.directory import Organisation, WrongOrganisation, organisation
-from services.router.directory_store import packaged
 from tests.unit.router.examples import AT, small_network
 
 

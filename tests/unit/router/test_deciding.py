@@ -7,7 +7,17 @@ import pytest
 from schemas import commands as c
 from schemas import events as e
 from schemas.classification import Matter
-from schemas.codes import ActorKind, ApologyTier, Category, Channel, RiskFlag, Severity, StaffRole, TicketState
+from schemas.codes import (
+    ActorKind,
+    ApologyTier,
+    Category,
+    Channel,
+    Language,
+    RiskFlag,
+    Severity,
+    StaffRole,
+    TicketState,
+)
 from schemas.complaint import Money
 from schemas.lifecycle import LEGAL, SETTLED, table, target
 from schemas.message import Actor
@@ -57,6 +67,7 @@ ACTIONS: dict[str, c.Action] = {
     "wait_for_third_party": c.WaitForThirdParty(),
     "resume": c.Resume(),
     "change_severity": c.ChangeSeverity(severity=Severity.CRITICAL),
+    "choose_language": c.ChooseLanguage(language=Language.EN),
     "apologise": c.Apologise(tier=ApologyTier.AGENT),
     "agree_claim": c.AgreeClaim(amount=Money(amount=Decimal(150))),
     "record_payment": c.RecordPayment(amount=Money(amount=Decimal(150))),

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.cli.dead_letters import Remembered
 from services.runtime.dead_letters import Original, Why, dead_letter, reasons, replayed
+from services.runtime.letters import Remembered
 
 AT = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 ORIGINAL = Original("ticket-event", 3, 17, b"key", b'{"a":1}', [("ce_type", b"x"), ("traceparent", b"00-1")])

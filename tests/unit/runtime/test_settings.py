@@ -26,3 +26,15 @@ def test_signing_in_needs_a_user_and_a_password(monkeypatch: pytest.MonkeyPatch,
     told = capsys.readouterr().err
     assert "AMENDS_KAFKA_PROTOCOL=SASL_SSL needs AMENDS_KAFKA_USER and AMENDS_KAFKA_PASSWORD" in told
     assert "hush" not in told
+
+
+def test_whom_proxies_speak_for_is_believed_of_named_addresses_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Addresses and networks; a star, which would let anybody name another's address, is refused."""
+    monkeypatch.setenv("AMENDS_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1")
+    assert load(RuntimeSettings).trusted_proxies == "10.0.0.0/8,2001:db8::1"
+    monkeypatch.setenv("AMENDS_TRUSTED_PROXIES", "*,10.0.0.1,proxy")
+    with pytest.raises(SystemExit):
+        load(RuntimeSettings)
+    assert "neither addresses nor networks: *, proxy" in capsys.readouterr().err

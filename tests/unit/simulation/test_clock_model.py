@@ -38,9 +38,9 @@ from schemas.events import (
     TicketWithdrawn,
 )
 from schemas.notifications import NotificationDelivered
+from services.service_levels.policy import parse_policy
+from services.service_levels.rulebook import Policies
 from services.sla_monitor.clocks import next_milestone
-from services.sla_monitor.policy import parse_policy
-from services.sla_monitor.rulebook import Policies
 from tests.simulation.history import Recorded
 from tests.simulation.oracle.clock_model import ClockModel
 from tests.simulation.oracle.deadlines import differences

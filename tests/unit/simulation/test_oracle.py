@@ -196,6 +196,13 @@ def no_apology(told: Telling) -> None:
     told.history.arrived.pop(1)
 
 
+def told_in_another_language(told: Telling) -> None:
+    chosen = told.command(89, TICKET, "language_chosen", "answered", language="en")
+    resolved = next(r for r in told.history.records if r.verb == "resolved")
+    changed(told, "ticket-event", "language_chosen", sequence=resolved.payload["sequence"])
+    changed(told, "ticket-event", "resolved", sequence=chosen.payload["sequence"])
+
+
 def done_twice(told: Telling) -> None:
     cause = record(told, "ticket-event", "answered").payload["causation_id"]
     event = told.event(95, TICKET, "answered", cause=cause, state="answered", event_id=name("again"))
@@ -381,6 +388,7 @@ WRONGS: dict[Callable[[Telling], None], tuple[int, str]] = {
     never_acknowledged: (2, "nothing tells whether"),
     receipt_forgotten: (2, "after its receipt was taken"),
     no_apology: (2, "0 apologies"),
+    told_in_another_language: (2, "tells of resolved in zh, and en was chosen"),
     done_twice: (2, "gave 2 events answered"),
     gap_in_the_store: (3, "the event store holds the numbers"),
     gap_on_the_topic: (3, "never published"),

@@ -150,6 +150,7 @@ class Telling:
             "number": number,
             "channel": "web",
             "source": "external",
+            "language": "zh",
             "received_at": time(fields.pop("received", s)),
             "contact_ref": name("contact", complaint),
             "masked": {"phone": "138****8000", "email": None},
@@ -198,7 +199,7 @@ class Telling:
     def notify(self, s: float, ticket: str, moment: str, occasion: str, *, text: str = "Hello") -> str:
         """A message that is asked for, sent, received and acknowledged; gives its id."""
         note = name("note", ticket, moment, occasion)
-        for verb, more in (("requested", {}), ("sent", {"provider_id": "1"}), ("delivered", {})):
+        for verb, more in (("requested", {"language": "zh"}), ("sent", {"provider_id": "1"}), ("delivered", {})):
             event_id = name(note, verb)
             payload = {
                 "routing_key": KEY,

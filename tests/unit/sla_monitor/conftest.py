@@ -50,10 +50,10 @@ from schemas.message import Actor
 from schemas.notifications import NotificationDelivered
 from schemas.sealed import ContactIndex, MaskedContact
 from schemas.sla import SlaFact
+from services.service_levels.policy import read_policy
+from services.service_levels.rulebook import Policies
+from services.service_levels.ticket_sla import Cycle, TicketSla
 from services.sla_monitor.clocks import advance, due_facts
-from services.sla_monitor.policy import read_policy
-from services.sla_monitor.rulebook import Policies
-from services.sla_monitor.ticket_sla import Cycle, TicketSla
 
 TICKET = UUID("5f1f7a52-2f6c-5a8e-9d8b-0d6f9b9a6c11")
 # A Monday at ten in the morning in Shanghai, one hour after the centre opens.

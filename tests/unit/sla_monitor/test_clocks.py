@@ -18,11 +18,11 @@ from schemas.events import (
     TicketWithdrawn,
 )
 from schemas.sla import SlaBreached, SlaCorrected, SlaEscalated, SlaMet, SlaRetargeted, SlaStoppedLate, SlaWarned
-from services.sla_monitor.calendar import to_us
+from services.service_levels.calendar import to_us
+from services.service_levels.policy import parse_policy, read_policy
+from services.service_levels.rulebook import Policies
+from services.service_levels.ticket_sla import TicketSla
 from services.sla_monitor.clocks import advance, next_milestone
-from services.sla_monitor.policy import parse_policy, read_policy
-from services.sla_monitor.rulebook import Policies
-from services.sla_monitor.ticket_sla import TicketSla
 
 RECEIVED = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 HOUR = 60

@@ -25,11 +25,11 @@ from services.runtime.dead_letters import Original
 from services.runtime.deadline_store import Deadline, Due
 from services.runtime.handling import Received
 from services.runtime.producing import Outgoing, Record
+from services.service_levels.policy import read_policy
+from services.service_levels.rulebook import Policies
+from services.service_levels.ticket_sla import TicketSla
 from services.sla_monitor.clock_store import Change, Stored
 from services.sla_monitor.handlers import SlaMonitor
-from services.sla_monitor.policy import read_policy
-from services.sla_monitor.rulebook import Policies
-from services.sla_monitor.ticket_sla import TicketSla
 
 POLICIES = Policies([read_policy()])
 PARTITION = 3

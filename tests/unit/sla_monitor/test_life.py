@@ -35,11 +35,11 @@ from schemas.events import (
     TicketWithdrawn,
 )
 from schemas.sla import SlaBreached, SlaCorrected, SlaMet, SlaRetargeted, SlaStarted, SlaStoppedLate, SlaWarned
-from services.sla_monitor.calendar import to_us
+from services.service_levels.calendar import to_us
+from services.service_levels.policy import PolicyError, parse_policy, read_policy
+from services.service_levels.rulebook import Policies
+from services.service_levels.ticket_sla import TicketSla
 from services.sla_monitor.clocks import next_milestone
-from services.sla_monitor.policy import PolicyError, parse_policy, read_policy
-from services.sla_monitor.rulebook import Policies
-from services.sla_monitor.ticket_sla import TicketSla
 
 # Monday ten o'clock in Shanghai, when the centre has been open for an hour; it closes from noon to one.
 RECEIVED = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)

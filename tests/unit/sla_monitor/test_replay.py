@@ -25,8 +25,8 @@ from schemas.events import (
 )
 from schemas.notifications import NotificationDelivered
 from schemas.sla import SlaBreached, SlaCorrected
+from services.service_levels.ticket_sla import TicketSla
 from services.sla_monitor.clocks import advance, due_facts, next_milestone
-from services.sla_monitor.ticket_sla import TicketSla
 
 DAY = 1440
 END = datetime(2026, 11, 23, 2, 0, tzinfo=UTC) + timedelta(days=40)

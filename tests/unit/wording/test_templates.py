@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from schemas.codes import SUBCODES, Category, DeliveryChannel, Language, Moment
-from services.notifier.sms_text import GSM_7BIT, segments
 from services.runtime import private_link
 from services.wording.signature import Signature
+from services.wording.sms_text import GSM_7BIT, segments
 from services.wording.templates import FIELDS, Saying, Templates, WrongTemplate, as_line, as_name, as_paragraphs
 from tests.unit.notifier.tickets import NOON
 
