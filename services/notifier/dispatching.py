@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -65,14 +66,16 @@ class Dispatcher:
         for wave in waves:
             await _in_chunks(self._take_in, wave)
 
-    async def take_up(self, ids: Sequence[UUID], *, again: bool = False) -> None:
+    async def take_up(self, ids: Sequence[UUID], *, due_by: datetime, again: bool = False) -> None:
         """See to messages whose time has come.
 
         Args:
             ids: any; those that have ended or moved on are left out.
+            due_by: what their deadlines were handed out at. Not asked of the clock again: one that was set back
+                meanwhile would leave out what nobody then wakes up for any more.
             again: whether this was begun before: then all of them are told again.
         """
-        known = await self._means.store.load(ids, due_by=None if again else self._means.now())
+        known = await self._means.store.load(ids, due_by=None if again else due_by)
         # A deadline is armed when all was told, so the first time it comes that need not be done again.
         await _in_chunks(lambda some: self._see_to(some, were_told=not again), list(known.values()))
 

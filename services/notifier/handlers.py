@@ -109,8 +109,10 @@ class Notifier:
         """See to messages whose time has come, and to confirmations whose clock has not started."""
         # What is handed out again was perhaps handled and not told.
         for again in (False, True):
-            notes = [UUID(n) for d in dues if bool(d.attempts) is again for n in d.payload.get("notes", ())]
-            await self._dispatcher.take_up(notes, again=again)
+            some = [d for d in dues if bool(d.attempts) is again]
+            notes = [UUID(n) for d in some for n in d.payload.get("notes", ())]
+            if notes:
+                await self._dispatcher.take_up(notes, due_by=max(d.claimed_at for d in some), again=again)
         await self._confirm_without_promise(
             {t: c for d in dues for t, c in d.payload.get("tickets", {}).items()},
             {t: c for d in dues for t, c in d.payload.get("reopened", {}).items()},

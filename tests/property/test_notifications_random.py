@@ -154,7 +154,8 @@ class Life:
                 armed = self.world.alarm.armed
                 for id_, due in [(id_, d) for id_, d in armed.items() if d.due_at <= self.world.now]:
                     again, self.begun = id_ in self.begun, self.begun | {id_}
-                    await self.worker.take_up([UUID(note) for note in due.payload["notes"]], again=again)
+                    notes = [UUID(note) for note in due.payload["notes"]]
+                    await self.worker.take_up(notes, due_by=self.world.now, again=again)
                     del armed[id_]
             case "receipt", number:
                 provider_id = f"sms-{number // 2}{'ab'[number % 2]}"

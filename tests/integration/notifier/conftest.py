@@ -1,6 +1,7 @@
 """A stack of its own, because topics and consumer groups have fixed names."""
 
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -32,4 +33,5 @@ async def scene(notifier_stack: Stack, tmp_path: Path) -> AsyncIterator[Scene]:
     made = Scene(notifier_stack, tmp_path, f"notifier_{uuid4().hex[:8]}")
     await made.open()
     yield made
+    sys.stdout.write(made.log.read_text() if made.log.exists() else "")  # Shown of a test that fails.
     await made.close()

@@ -122,7 +122,7 @@ class World:
         due = [d for d in self.alarm.armed.values() if d.due_at <= self.now]
         for deadline in due:
             del self.alarm.armed[deadline.id]
-        await worker.take_up([UUID(note) for d in due for note in d.payload["notes"]])
+        await worker.take_up([UUID(note) for d in due for note in d.payload["notes"]], due_by=self.now)
 
 
 @pytest.fixture(scope="module")
@@ -183,11 +183,24 @@ async def test_what_was_handled_and_not_told_is_told_when_its_deadline_comes_aga
     world.now += timedelta(seconds=301)
     world.publisher.broken = True
     with pytest.raises(ConnectionError):
-        await worker.take_up([notice().id])
+        await worker.take_up([notice().id], due_by=world.now)
     world.publisher.broken = False
-    await world.worker().take_up([notice().id], again=True)
+    await world.worker().take_up([notice().id], due_by=world.now, again=True)
     assert world.publisher.story == ["requested", "sent", "failed", "sent", "delivered"]
     assert len(world.email.sent) == 1
+
+
+async def test_a_clock_that_is_set_back_makes_nobody_forget_a_message(world: World) -> None:
+    """Its deadline was handed out, and is gone then: whatever the clock says now, the message is seen to."""
+    world.email.outcomes = [Taken()]
+    worker = world.worker()
+    await worker.take_in([(notice(), None)])
+    came_at = world.note(notice()).wake_at
+    assert came_at is not None
+    world.now = came_at - timedelta(milliseconds=1)
+    await worker.take_up([notice().id], due_by=came_at)
+    await world.pass_time(worker, 0.001)
+    assert world.publisher.story == ["requested", "sent", "failed", "sent", "delivered"]
 
 
 async def test_all_segments_must_arrive(world: World) -> None:
@@ -539,7 +552,7 @@ async def test_a_refusal_falls_back_at_once_and_a_dead_worker_in_the_middle_doub
     dead = world.note(notice())
     dead.state, dead.version, dead.attempts, dead.owner, dead.wait = State.CLAIMED, 1, [], "worker-0", None
     dead.lease_until = dead.wake_at = world.now
-    await world.worker().take_up([notice().id])
+    await world.worker().take_up([notice().id], due_by=world.now)
     assert len(world.email.sent) == 1
     assert world.note(notice()).state is State.DELIVERED
 
