@@ -47,7 +47,7 @@ def main(*, parts: str, write: bool, growth: str, folder: Path, rate: float | No
     failed = [part for part in PARTS if part in wanted and not _measure(part, options)]
     kept = {part: json.loads(options.file_of(part).read_text()) for part in PARTS if options.file_of(part).exists()}
     if write:
-        PAGE.write_text(page(kept))
+        PAGE.write_text(page(kept, before=PAGE.read_text()))
         Console(stderr=True).print(f"Written to {PAGE}")
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")

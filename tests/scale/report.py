@@ -14,8 +14,13 @@ Figures = Mapping[str, Any]
 Sections = Mapping[str, tuple[str, Callable[[Figures], list[str]]]]
 
 
-def page(measured: Mapping[str, Mapping[str, Any]]) -> str:
-    """The page; of each part `{"at", "command", "machine", "figures"}`, and of a part that was not run nothing."""
+def page(measured: Mapping[str, Mapping[str, Any]], *, before: str = "") -> str:
+    """The page.
+
+    Args:
+        measured: of each part `{"at", "command", "machine", "figures"}`, of a part that was not run nothing.
+        before: the page as it stood; what it says of a part that was not run stays.
+    """
     lines = [
         "# Under load, for long, and large",
         "",
@@ -27,6 +32,8 @@ def page(measured: Mapping[str, Mapping[str, Any]]) -> str:
         if part in measured:
             one = measured[part]
             lines += [f"By `{one['command']}` on {one['at']}, {one['machine']}.", "", *section(one["figures"])]
+        elif f"## {title}\n" in before:
+            lines += [before.split(f"## {title}\n")[1].split("\n## ", maxsplit=1)[0].strip()]
         else:
             lines += [f"Not measured yet: `make bench-scale ARGS='--parts={part} --write'`."]
     return "\n".join(lines) + "\n"

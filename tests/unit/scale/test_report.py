@@ -76,3 +76,13 @@ def test_a_part_says_when_how_and_where_it_was_measured():
     assert "By `make bench-scale` on 2026-11-22, 2 cores." in written
     assert "| 10,000 | router 20 | 48 | 3 | 10 | one database, at 1,000/s |" in written
     assert written.count("Not measured yet") == len(SECTIONS) - 1
+
+
+def test_what_was_found_before_of_a_part_that_was_not_run_stays():
+    """The figures of a part cost half an hour; those of another do not take them away."""
+    run = {"at": "2026-11-22", "command": "make bench-scale", "machine": "2 cores"}
+    first = page({part: {**run, "figures": FIGURES[part]} for part in ("soak", "check")})
+    again = page({"check": {**run, "at": "2026-11-23", "figures": FIGURES["check"]}}, before=first)
+    assert again == page({
+        "soak": {**run, "figures": FIGURES["soak"]}, "check": {**run, "at": "2026-11-23", "figures": FIGURES["check"]}
+    })  # fmt: skip
