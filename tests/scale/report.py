@@ -131,6 +131,27 @@ def growth(f: Figures) -> list[str]:
     ]
 
 
+def queries(f: Figures) -> list[str]:
+    """The desk's questions, each at every size."""
+    curve = f["curve"]
+    first, last = curve[0]["asked"], curve[-1]["asked"]
+    rows = [
+        (
+            question,
+            *(f"{_n(point['asked'][question]['p50_ms'])}, {_n(point['asked'][question]['p95_ms'])}" for point in curve),
+            f"{last[question]['p50_ms'] / first[question]['p50_ms'] - 1:+.0%}",
+        )
+        for question in first
+    ]
+    return [
+        *_prose(f"""What the desk asks its database, {f["times"]} times each, one after the other: p50 and p95 in
+            milliseconds; lists are pages of {f["page"]}. The tickets are those of a year, a twentieth of them
+            open."""),
+        "",
+        *table(("", *(f"{point['tickets']:,} tickets" for point in curve), "p50, first to last"), rows),
+    ]
+
+
 def cost(f: Figures) -> list[str]:
     """Costs, and what they foretell."""
     limits = Limits()
@@ -188,6 +209,7 @@ SECTIONS: Sections = {
     "burst": ("A hub stops", burst),
     "soak": ("For long", soak),
     "growth": ("Large", growth),
+    "queries": ("Large, as the desk asks", queries),
     "cost": ("What one complaint costs, and what a rate takes", cost),
     "check": ("Whether the model holds", check),
 }

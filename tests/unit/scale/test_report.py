@@ -41,6 +41,13 @@ FIGURES = {
         "trends": {"router: handles": {"slope_per_h": 0.5, "first_third": 40, "last_third": 41, "max": 44}},
         "audit": AUDIT,
     },
+    "queries": {
+        "times": 300, "page": 50,
+        "curve": [
+            {"tickets": 10_000, "asked": {"all, by time left": {"p50_ms": 2.0, "p95_ms": 3.0}}},
+            {"tickets": 1_000_000, "asked": {"all, by time left": {"p50_ms": 2.1, "p95_ms": 3.5}}},
+        ],
+    },
     "check": {
         "cores": 2,
         "runs": [{"workers": 1, "measured_per_s": 180.0, "predicted_per_s": 200.0, "bound": "2 cores"}],
@@ -56,6 +63,7 @@ def test_each_part_tells_what_it_found():
     assert "throughput falls by **20%** and p99 of lateness rises by **30.0 ms**" in flowing
     assert "| before | 300 | 0.40 | 1.50 |" in written
     assert "The backlog was gone **200 s** later" in flowing
+    assert "| all, by time left | 2.00, 3.00 | 2.10, 3.50 | +5% |" in written
     assert "processes that ended: router." in flowing
     assert "| router: handles | 40.0 | 41.0 | 44.0 | 0.50 |" in written
     assert "| accepted, lost, doubled | 9, 1, 0 | 0 and 0 |" in written
