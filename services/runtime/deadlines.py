@@ -328,7 +328,9 @@ class Deadlines:
         self._tokens.add(token)
         try:
             due = await self._persist(claim)
-            if due:
+            # Who stood still right behind claiming has read nothing since, either. Nobody holds them then: they are
+            # swept up, and claimed anew when what came meanwhile is read.
+            if due and self._clock.time() - due[0].claimed_at.timestamp() <= self._timing.followed_s:
                 await self._hand_out(due, token)
         finally:
             self._tokens.discard(token)

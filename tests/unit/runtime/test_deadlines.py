@@ -152,6 +152,32 @@ async def test_looks_again_before_it_follows_for_the_first_time(
     assert journal.ids == ["void"]
 
 
+async def test_what_was_claimed_before_standing_still_waits_for_what_came_meanwhile(
+    start: Start, clock: VirtualClock, journal: Journal, store: MemoryDeadlineStore
+) -> None:
+    """The claim was answered, and the process stood still before it heard of that: what came makes the deadline void."""
+    share = Share(1)
+    deadlines = start(share)
+    await clock.advance(1)
+    await deadlines.arm([deadline("void", 5), deadline("holds", 5)])
+
+    def stand_still(call: str) -> None:
+        if call == "claim":
+            store.after = lambda _call: None
+            share.unread = {1}
+            clock.jump(16)
+
+    store.after = stand_still
+    await clock.advance(20)
+    assert journal.fired == []
+    await deadlines.cancel(["void"])
+    share.unread.clear()
+    share.behind.clear()
+    await clock.advance(2)
+    assert journal.ids == ["holds"]
+    assert not store.kept
+
+
 async def test_moving_to_later_and_to_earlier(start: Start, clock: VirtualClock, journal: Journal) -> None:
     """Only the last due time counts."""
     deadlines = start(Share(1))
