@@ -13,8 +13,9 @@ from rich.table import Column, Table
 from deploy.local.run_file import read_run, run_folder
 from schemas.codes import Language
 from services.intake.problems import wording
-from services.intake.rejected_store import MongoRejectedStore, Rejected
+from services.intake.rejected_store import MongoRejectedStore
 from services.runtime import mongo
+from services.runtime.rejected import Rejected
 from services.runtime.sealing import CannotOpen, Keyring
 from services.runtime.settings import RuntimeSettings, load
 

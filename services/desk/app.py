@@ -218,6 +218,7 @@ def desk(
         blind=keyring.blind,
         allows=allows,
         scope_of=scope_of,
+        auditing=people.audit,
         export_rows_max=settings.desk_export_rows_max,
     )
     levels = PolicyEditing(

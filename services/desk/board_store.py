@@ -1,12 +1,12 @@
 """What the wall board counts: the open rows of `desk_tickets`, read at most once in a while for all who look."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
 from services.desk.board import Standing, standings
+from services.desk.kept_answers import KeptAnswers
 from services.runtime.mongo import Database
 
 KEPT_S: Final = 5.0
@@ -22,18 +22,15 @@ class BoardStore:
         """`now` is the time that due times are compared with, `ticks` how long an answer is kept."""
         self._rows = database["desk_tickets"]
         self._now = now
-        self._ticks = ticks
-        self._read_at = float("-inf")
-        self._known: tuple[datetime, list[Standing]] | None = None
-        self._reading = asyncio.Lock()
+        self._kept = KeptAnswers[None, tuple[datetime, list[Standing]]](self._count, kept_s=KEPT_S, ticks=ticks)
 
     async def standings(self) -> tuple[datetime, list[Standing]]:
         """When it was counted, and what: a few seconds old at most."""
-        async with self._reading:
-            if self._known is None or self._ticks() - self._read_at >= KEPT_S:
-                now = self._now()
-                # Lines of open tickets begin with this letter, see `lines.py`: the index holds them side by side.
-                found = await self._rows.find({"by_due": {"$gte": "o", "$lt": "p"}}, _FIELDS).to_list(None)
-                tickets = ((d.get("department"), d.get("next_due_at"), bool(d.get("breached"))) for d in found)
-                self._known, self._read_at = (now, standings(tickets, now=now)), self._ticks()
-            return self._known
+        return await self._kept.get(None)
+
+    async def _count(self, _: None) -> tuple[datetime, list[Standing]]:
+        now = self._now()
+        # Lines of open tickets begin with this letter, see `lines.py`: the index holds them side by side.
+        found = await self._rows.find({"by_due": {"$gte": "o", "$lt": "p"}}, _FIELDS).to_list(None)
+        tickets = ((d.get("department"), d.get("next_due_at"), bool(d.get("breached"))) for d in found)
+        return now, standings(tickets, now=now)

@@ -4,7 +4,6 @@ Both are read along lines (`lines.py`), which stand side by side in an index and
 kept for a while for all who look.
 """
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from services.desk.clusters import DAY, DAYS, Cluster, Received, Window, candidates, clusters
+from services.desk.kept_answers import KeptAnswers
 from services.desk.lines import Segment, stretch
 from services.runtime.mongo import Database
 
@@ -42,19 +42,12 @@ class ClusterStore:
         """`now` is the end of windows, `ticks` how long an answer is kept."""
         self._rows = database["desk_tickets"]
         self._now = now
-        self._ticks = ticks
-        self._known: dict[Window, tuple[float, Found]] = {}
-        self._reading = asyncio.Lock()
+        self._kept = KeptAnswers[Window, Found](self._find, kept_s=KEPT_S, ticks=ticks)
         self._days_known = 0
 
     async def found(self, window: Window) -> Found:
         """Clusters of a window, some seconds old at most."""
-        async with self._reading:
-            read_at, known = self._known.get(window, (float("-inf"), None))
-            if known is None or self._ticks() - read_at >= KEPT_S:
-                known = await self._find(window)
-                self._known[window] = self._ticks(), known
-            return known
+        return await self._kept.get(window)
 
     async def _find(self, window: Window) -> Found:
         now = self._now()

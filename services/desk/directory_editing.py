@@ -9,6 +9,7 @@ from services.desk.audit import Entry
 from services.desk.differences import Change, differences
 from services.desk.drafting import WrongDraft
 from services.desk.refusal import Refusal
+from services.desk.signing_in import Auditing
 from services.organisation.directory import Organisation, SupersededError, WrongOrganisation, organisation
 
 
@@ -23,13 +24,6 @@ class Directory(Protocol):
 
     async def load(self, sections: Mapping[str, Any], *, on_top_of: int | None = None) -> Organisation:
         """Put sections into force."""
-
-
-class Auditing(Protocol):
-    """See `audit_store.py`."""
-
-    async def add(self, *entries: Entry) -> None:
-        """Keep them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

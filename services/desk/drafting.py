@@ -2,11 +2,12 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from services.desk.accounts import Wrong
 from services.runtime.written import WrongYaml, read_yaml
+from services.service_levels.policy import VERSION_MAX
 
 TEXT_MAX: Final = 2_000_000
 """Characters. Directories of thousands of outlets have some hundred thousand."""
@@ -41,6 +42,18 @@ def read_draft(text: str) -> dict[str, Any]:
 def wrongs(problems: Iterable[str]) -> list[Wrong]:
     """Lines as answers carry them: what stands before the colon is the field."""
     return [_wrong(problem) for problem in problems]
+
+
+def version_number(text: str) -> int:
+    """A version's number; 0 for what is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= VERSION_MAX else 0
+
+
+def typed_text(form: Mapping[str, Any], name: str) -> str:
+    """A field of a form; empty when it is not there."""
+    value = form.get(name)
+    # Browsers send line breaks as two characters.
+    return value.replace("\r\n", "\n") if isinstance(value, str) else ""
 
 
 def fingerprint(*typed: str) -> str:

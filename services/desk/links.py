@@ -8,8 +8,9 @@ from uuid import UUID
 
 from services.desk.audit import Entry
 from services.desk.customer_request import reason_problems
+from services.desk.finding import Rows, row_named
 from services.desk.refusal import Refusal
-from services.desk.row import Kept, Row
+from services.desk.row import Row
 from services.desk.signing_in import Auditing
 
 
@@ -18,16 +19,6 @@ class Links(Protocol):
 
     async def revoke(self, ticket: UUID, at: datetime) -> None:
         """Raise the generation of a ticket's links."""
-
-
-class Rows(Protocol):
-    """Single rows."""
-
-    async def get(self, ticket: UUID) -> Kept | None:
-        """By id."""
-
-    async def by_number(self, number: str) -> Kept | None:
-        """By ticket number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +36,7 @@ class LinkRevoking:
         Raises:
             Refusal: `no-such-ticket`.
         """
-        try:
-            kept = await self.rows.get(UUID(named))
-        except ValueError:
-            kept = await self.rows.by_number(named)
+        kept = await row_named(self.rows, named)
         if kept is None:
             raise Refusal("no-such-ticket")
         return kept.row

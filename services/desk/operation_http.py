@@ -17,8 +17,9 @@ from services.desk.links import LinkRevoking
 from services.desk.own_sessions import OwnSessions, shown_id
 from services.desk.person import Person
 from services.desk.refusal_http import language_wanted
-from services.desk.rejected import Rejected, RejectedComplaints
+from services.desk.rejected import RejectedComplaints
 from services.desk.row import Kept
+from services.runtime.rejected import Rejected
 
 _TEXT_MAX: Final = 1000
 _CURSOR_MAX: Final = 64
@@ -224,7 +225,7 @@ class OperationRoutes:
 
 def _told(one: Rejected) -> dict[str, Any]:
     return {
-        "id": str(one.id),
+        "id": str(one.rejected_id),
         "at": one.at,
         "route": one.route,
         "channel": one.channel,

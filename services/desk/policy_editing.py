@@ -16,6 +16,7 @@ from services.desk.person import Person
 from services.desk.queue import EVERYTHING, Filters, Standing
 from services.desk.refusal import Refusal
 from services.desk.rights import may
+from services.desk.signing_in import Auditing
 from services.service_levels.opening_hours import CalendarError
 from services.service_levels.policy import PolicyError, SlaPolicy, parse_policy
 from services.service_levels.rulebook import Rulebook
@@ -50,13 +51,6 @@ class Clocks(Protocol):
 
     async def of(self, tickets: Sequence[UUID]) -> list[TicketSla]:
         """The clocks of tickets."""
-
-
-class Auditing(Protocol):
-    """See `audit_store.py`."""
-
-    async def add(self, *entries: Entry) -> None:
-        """Keep them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from services.desk.audit import Entry
 from services.desk.customer_request import reason_problems
 from services.desk.refusal import Refusal
 from services.desk.signing_in import Auditing
+from services.runtime.rejected import Rejected
 
 PAGE: Final = 50
 RETRY_AFTER_S: Final = 5
@@ -23,24 +24,6 @@ _IMPERSONAL: Final = frozenset(
     | {"occurred_at", "submitted_at", "time_zone", "region"}
 )
 """Fields of a complaint whose values tell nothing of a person, beside those that are not part of a complaint at all."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
-    """One refused complaint, as `intake/rejected_store.py` keeps it."""
-
-    id: UUID
-    at: datetime
-    route: str
-    channel: str | None
-    kind: str
-    reasons: tuple[tuple[str, str], ...]
-    """(field, code) of every problem."""
-    body: Sealed
-    body_bytes: int
-    """How long it was; what is kept may be cut."""
-    complaint_id: UUID | None = None
-    """What became of it, once it was submitted again."""
 
 
 class Store(Protocol):
@@ -113,8 +96,8 @@ class RejectedComplaints:
         one = await self.get(rejected_id)
         if problems := reason_problems(reason):
             raise Refusal("wrong-fields", problems=problems)
-        await self.auditing.add(entry("replay_rejected", about=f"open {one.id}", reason=reason.strip()))
-        opened = self.open_sealed(one.body, one.id)
+        await self.auditing.add(entry("replay_rejected", about=f"open {one.rejected_id}", reason=reason.strip()))
+        opened = self.open_sealed(one.body, one.rejected_id)
         if opened is None:
             raise Refusal("sealed-for-ever")
         return _readable(opened)
@@ -131,23 +114,23 @@ class RejectedComplaints:
         content = self._body(one) if mended is None else mended
         if not isinstance(content, dict):
             raise Refusal("wrong-fields", problems=[Wrong("body", "body_not_json", None)])
-        await self.auditing.add(entry("replay_rejected", about=f"submit {one.id}"))
-        told = await self.submit(content, f"rejected-{one.id}", language)
+        await self.auditing.add(entry("replay_rejected", about=f"submit {one.rejected_id}"))
+        told = await self.submit(content, f"rejected-{one.rejected_id}", language)
         if told is None:
             raise Refusal("intake-away", retry_after_s=RETRY_AFTER_S)
         if told.complaint_id is None:
             raise Refusal("wrong-fields", problems=_said(told.problems))
-        await self.store.submitted(one.id, told.complaint_id, self.now())
+        await self.store.submitted(one.rejected_id, told.complaint_id, self.now())
         return told.complaint_id
 
     def _body(self, one: Rejected) -> Any:
-        opened = self.open_sealed(one.body, one.id)
+        opened = self.open_sealed(one.body, one.rejected_id)
         return None if opened is None else parsed(opened.decode("utf-8", "replace"))
 
 
 def place_of(one: Rejected) -> str:
     """Where a page ends that ends with it."""
-    return f"{int(one.at.timestamp() * 1000)}~{one.id}"
+    return f"{int(one.at.timestamp() * 1000)}~{one.rejected_id}"
 
 
 def value_at(sent: Any, name: str) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
@@ -21,8 +21,7 @@ from services.desk.policy_editing import Draft, PolicyEditing, Trial, content_of
 from services.desk.refusal import Refusal
 from services.desk.tickets_http import NO_STORE, Allows
 from services.organisation.directory import Organisation
-
-VERSION_MAX: Final = 2**31 - 1
+from services.service_levels.policy import VERSION_MAX
 
 Number = Annotated[int, Path(ge=1, le=VERSION_MAX)]
 Since = Annotated[int | None, Query(ge=1, le=VERSION_MAX, description="The version to compare with.")]

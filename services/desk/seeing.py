@@ -8,21 +8,12 @@ from uuid import UUID
 from schemas.events import TicketEvent
 from schemas.ticket import Ticket, fold
 from services.desk.commanding import place_of
+from services.desk.finding import Rows, row_named
 from services.desk.person import Person
 from services.desk.queue import Scope
 from services.desk.refusal import Refusal
 from services.desk.rights import may
-from services.desk.row import Kept, Row
-
-
-class Rows(Protocol):
-    """Single rows."""
-
-    async def get(self, ticket: UUID) -> Kept | None:
-        """By id."""
-
-    async def by_number(self, number: str) -> Kept | None:
-        """By ticket number."""
+from services.desk.row import Row
 
 
 class Trail(Protocol):
@@ -55,10 +46,7 @@ class Seeing:
         Raises:
             Refusal: `no-such-ticket`, also for what the person may not see: nobody learns which there are.
         """
-        try:
-            kept = await self.rows.get(UUID(named))
-        except ValueError:
-            kept = await self.rows.by_number(named)
+        kept = await row_named(self.rows, named)
         if kept is None or not self.scope_of(person).shows(department=kept.row.department, units=kept.row.units):
             raise Refusal("no-such-ticket")
         events = (await self.trail.events([kept.row.id])).get(kept.row.id, [])

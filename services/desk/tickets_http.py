@@ -14,36 +14,31 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.background import BackgroundTask
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from schemas.events import TicketEvent
 from services.desk.asking import Asking
 from services.desk.customer_request import customer_keys
+from services.desk.doors import audited
 from services.desk.export import BYTE_ORDER_MARK, COLUMNS, Workbook, cells, csv_lines
+from services.desk.finding import Rows, row_named
 from services.desk.live import Listener, Live, Told
 from services.desk.person import Person
 from services.desk.queue import Filters, PageAsked, Scope
 from services.desk.refusal import Refusal
-from services.desk.row import Kept, Row
+from services.desk.row import Row
 from services.desk.row_store import COUNT_MAX
+from services.desk.signing_in import Auditing
 from services.desk.telling import all_messages_told, clocks_told, event_told, row_told
 
 NO_STORE: Final = {"Cache-Control": "no-store"}
 _PING_S: Final = 15
+_ABOUT_CHARACTERS_MAX: Final = 500
 _XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 Allows = Callable[[str], Callable[..., Awaitable[Person]]]
 """Gives a FastAPI dependency: the signed-in person, whose role has a right to an action; see `doors.allowed`."""
-
-
-class Rows(Protocol):
-    """Single rows."""
-
-    async def get(self, ticket: UUID) -> Kept | None:
-        """By id."""
-
-    async def by_number(self, number: str) -> Kept | None:
-        """By ticket number."""
 
 
 class Trail(Protocol):
@@ -75,6 +70,7 @@ class TicketRoutes:
     blind: Callable[[str, str], str]
     allows: Allows
     scope_of: Callable[[Person], Scope]
+    auditing: Auditing
     export_rows_max: int
 
     def router(self) -> APIRouter:
@@ -99,7 +95,8 @@ class TicketRoutes:
             response_class=Response,
             responses={200: {"content": {"text/csv": {}}}},
         )
-        async def as_csv(person: Exporter, asked: Annotated[Filters, Query()]) -> Response:
+        async def as_csv(request: Request, person: Exporter, asked: Annotated[Filters, Query()]) -> Response:
+            await self._audit(request, person)
             return StreamingResponse(self._csv(asked, person), media_type="text/csv", headers=_download("tickets.csv"))
 
         @router.get(
@@ -108,7 +105,8 @@ class TicketRoutes:
             response_class=Response,
             responses={200: {"content": {_XLSX: {}}}},
         )
-        async def as_xlsx(person: Exporter, asked: Annotated[Filters, Query()]) -> Response:
+        async def as_xlsx(request: Request, person: Exporter, asked: Annotated[Filters, Query()]) -> Response:
+            await self._audit(request, person)
             return await self._xlsx(asked, person)
 
         @router.get("/v1/tickets/{ticket}", summary="A ticket with its trail, by id or number")
@@ -137,11 +135,13 @@ class TicketRoutes:
 
         return router
 
+    async def _audit(self, request: Request, person: Person) -> None:
+        """Keep who takes which list away; filters name no person, see `Filters`."""
+        about = request.url.path.rpartition("/")[2] + (f"?{request.url.query}" if request.url.query else "")
+        await self.auditing.add(audited(request, person, "export", about=about[:_ABOUT_CHARACTERS_MAX]))
+
     async def _visible(self, named: str, scope: Scope) -> Row:
-        try:
-            kept = await self.rows.get(UUID(named))
-        except ValueError:
-            kept = await self.rows.by_number(named)
+        kept = await row_named(self.rows, named)
         # Whoever may not see it is not told that it exists.
         if kept is None or not scope.shows(department=kept.row.department, units=kept.row.units):
             raise Refusal("no-such-ticket")

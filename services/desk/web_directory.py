@@ -13,11 +13,10 @@ from services.desk.directory_editing import ASSIGNMENT, DIRECTORY, HANDLING, PAR
 from services.desk.directory_editing import content_of as sections_of
 from services.desk.directory_shown import chain_shown, directory_shown, rules_shown
 from services.desk.doors import audited
-from services.desk.drafting import WrongDraft, fingerprint, read_draft, wrongs
+from services.desk.drafting import WrongDraft, fingerprint, read_draft, typed_text, version_number, wrongs
 from services.desk.policy_shown import calendars_shown, changes_shown
 from services.desk.refusal import Refusal
 from services.desk.rights import may_somewhere
-from services.desk.web_policies import number, typed_text
 from services.desk.web_visit import Endpoint, Visit
 from services.service_levels.policy import SlaPolicy
 
@@ -89,9 +88,9 @@ class DirectoryPages:
 
     async def _version(self, part: Part, visit: Visit) -> Response:
         """An earlier version: its text, and what it says otherwise than the one before, or than `?since=`."""
-        version = number(visit.path("version"))
+        version = version_number(visit.path("version"))
         one = await self.editing.get(version)
-        since = number(visit.query("since")) or version - 1
+        since = version_number(visit.query("since")) or version - 1
         changes: Sequence[Change] = await self.editing.changes(part, since, version) if since else []
         current = (await self.editing.current()).version
         return visit.html(
@@ -106,7 +105,7 @@ class DirectoryPages:
     async def _blank(self, part: Part, visit: Visit) -> Response:
         """The form, with the text in force; `?section=` for one section alone, `?from=` for an earlier version."""
         current = await self.editing.current()
-        begun = number(visit.query("from"))
+        begun = version_number(visit.query("from"))
         content = sections_of(await self.editing.get(begun) if begun else current, part)
         section = visit.query("section")
         text = as_yaml({section: content[section]} if section in content else content)
@@ -115,7 +114,7 @@ class DirectoryPages:
     async def _typed(self, part: Part, visit: Visit) -> Response:
         """Look at it, and when that was done and nothing has changed since, put it into force."""
         form = await visit.form()
-        text, on_top_of = typed_text(form, "text"), number(typed_text(form, "on_top_of"))
+        text, on_top_of = typed_text(form, "text"), version_number(typed_text(form, "on_top_of"))
         latest = (await self.editing.current()).version
         problems: list[str] = []
         changes = None

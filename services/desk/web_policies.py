@@ -7,19 +7,17 @@ from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from services.desk.differences import as_yaml
 from services.desk.doors import audited
-from services.desk.drafting import WrongDraft, fingerprint, read_draft, wrongs
+from services.desk.drafting import WrongDraft, fingerprint, read_draft, typed_text, version_number, wrongs
 from services.desk.policy_editing import Draft, PolicyEditing, Preview, content_of
 from services.desk.policy_shown import SEVERITIES, calendars_shown, changes_shown, clocks_shown, trial_shown
 from services.desk.refusal import Refusal
 from services.desk.rights import may_somewhere
 from services.desk.web_visit import Endpoint, Visit
 
-VERSION_MAX: Final = 2**31 - 1
 _BEGINS_CHARACTERS_MAX: Final = 32
 
 
@@ -52,10 +50,10 @@ class PolicyPages:
 
     async def one(self, visit: Visit) -> Response:
         """A version: targets, calendars, text, and what it says otherwise than `?since=`, or than the one before."""
-        policy = await self.editing.get(number(visit.path("version")))
+        policy = await self.editing.get(version_number(visit.path("version")))
         heads, now_in_force = await self.editing.heads()
         earlier = [head.version for head in heads if head.version != policy.version]
-        since = number(visit.query("since")) or next((one for one in earlier if one < policy.version), 0)
+        since = version_number(visit.query("since")) or next((one for one in earlier if one < policy.version), 0)
         changes = await self.editing.changes(since, policy.version) if since else []
         return visit.html(
             "policy",
@@ -74,7 +72,7 @@ class PolicyPages:
     async def blank(self, visit: Visit) -> Response:
         """The form, with the text of `?from=`, or of the version in force."""
         _, now_in_force = await self.editing.heads()
-        begun = number(visit.query("from")) or (now_in_force.version if now_in_force else 0)
+        begun = version_number(visit.query("from")) or (now_in_force.version if now_in_force else 0)
         text = as_yaml(content_of(await self.editing.get(begun))) if begun else ""
         return self._form(visit, text=text, begins="", on_top_of=await self.editing.latest())
 
@@ -82,7 +80,7 @@ class PolicyPages:
         """Look at it, and when that was done and nothing has changed since, add it."""
         form = await visit.form()
         text, begins = typed_text(form, "text"), typed_text(form, "effective_from")[:_BEGINS_CHARACTERS_MAX]
-        on_top_of, latest = number(typed_text(form, "on_top_of")), await self.editing.latest()
+        on_top_of, latest = version_number(typed_text(form, "on_top_of")), await self.editing.latest()
         effective_from, problems = _beginning(begins, visit.person.time_zone)
         preview = None
         try:
@@ -136,18 +134,6 @@ class PolicyPages:
             changes=changes_shown(preview.changes, visit.say) if preview else [],
             trial=trial_shown(preview.trial, visit.say) if preview else None,
         )
-
-
-def number(text: str) -> int:
-    """A version's number; 0 for what is none."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= VERSION_MAX else 0
-
-
-def typed_text(form: FormData, name: str) -> str:
-    """A field of a form; empty when it is not there."""
-    value = form.get(name)
-    # Browsers send line breaks as two characters.
-    return value.replace("\r\n", "\n") if isinstance(value, str) else ""
 
 
 def _beginning(typed: str, zone: str) -> tuple[datetime | None, list[str]]:

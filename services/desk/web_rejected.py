@@ -9,10 +9,11 @@ from starlette.responses import Response
 from services.desk.accounts import Wrong
 from services.desk.doors import audited
 from services.desk.refusal import Refusal
-from services.desk.rejected import Rejected, RejectedComplaints, parsed
+from services.desk.rejected import RejectedComplaints, parsed
 from services.desk.rights import may
 from services.desk.web_command import problem_text
 from services.desk.web_visit import Endpoint, Visit
+from services.runtime.rejected import Rejected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class RejectedPages:
         one = await self.rejected.get(visit.path("rejected"))
         reason = str((await visit.form()).get("reason") or "")
         entry = partial(audited, visit.request, visit.person)
-        return self._page(visit, one, body=await self.rejected.open(str(one.id), reason=reason, entry=entry))
+        return self._page(visit, one, body=await self.rejected.open(str(one.rejected_id), reason=reason, entry=entry))
 
     async def replay(self, visit: Visit) -> Response:
         """Submit it. What the intake says against it stands above what was typed."""
@@ -57,14 +58,14 @@ class RejectedPages:
         try:
             entry = partial(audited, visit.request, visit.person)
             language = visit.person.language
-            done = await self.rejected.replay(str(one.id), mended, language=language, entry=entry)
+            done = await self.rejected.replay(str(one.rejected_id), mended, language=language, entry=entry)
         except Refusal as refusal:
             if text is None or not refusal.problems:
                 raise
             return self._page(visit, one, refusal.status, body=text, wrong=list(refusal.problems))
         if may(visit.person, "submit_complaint"):
             return visit.go(f"/new?submitted={done}")
-        return visit.go(f"/rejected/{one.id}")
+        return visit.go(f"/rejected/{one.rejected_id}")
 
     def _page(
         self,

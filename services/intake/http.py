@@ -21,11 +21,12 @@ from services.intake.coalescing import Coalescing
 from services.intake.complaint import MalformedJson, read_json
 from services.intake.handlers import Accepted, Intake, Refused, Unavailable
 from services.intake.problems import problem
-from services.intake.rejected_store import Rejected, RejectedStore
+from services.intake.rejected_store import RejectedStore
 from services.intake.settings import IntakeSettings
 from services.intake.waiting import Tracking
 from services.runtime.logging import get_logger
 from services.runtime.metrics import IntakeMetrics
+from services.runtime.rejected import Rejected
 from services.runtime.sealing import Keyring
 
 log = get_logger(__name__)

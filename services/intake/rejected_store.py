@@ -2,33 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Protocol
 from uuid import UUID
 
-from schemas.sealed import Sealed
 from services.intake.handlers import Unavailable
 from services.runtime.mongo import FAILED, Database
-
-COLLECTION: Final = "rejected"
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """One refused complaint. Reasons are in the clear and carry no values; the body is sealed about `rejected_id`."""
-
-    rejected_id: UUID
-    at: datetime
-    route: str
-    channel: str | None
-    kind: str
-    reasons: tuple[tuple[str, str], ...]
-    """(field, code) of every problem."""
-    body: Sealed
-    """What was sent, cut off after `rejected_bytes_max`."""
-    body_bytes: int
-    """How long it was."""
+from services.runtime.rejected import COLLECTION, Rejected, document_of, rejected_of
 
 
 class RejectedStore(Protocol):
@@ -64,19 +43,19 @@ class MongoRejectedStore:
         """See `RejectedStore.add`."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._rejected.insert_many([_document(one) for one in rejected], ordered=False)
+                await self._rejected.insert_many([document_of(one) for one in rejected], ordered=False)
         except (*FAILED, TimeoutError) as error:
             raise Unavailable("the database does not answer") from error
 
     async def latest(self, count: int) -> AsyncIterator[Rejected]:
         """See `RejectedStore.latest`."""
         async for document in self._rejected.find().sort("at", -1).limit(count):
-            yield _rejected(document)
+            yield rejected_of(document)
 
     async def find(self, rejected_id: UUID) -> Rejected | None:
         """See `RejectedStore.find`."""
         document = await self._rejected.find_one({"_id": str(rejected_id)})
-        return _rejected(document) if document else None
+        return rejected_of(document) if document else None
 
 
 class MemoryRejectedStore:
@@ -97,29 +76,3 @@ class MemoryRejectedStore:
     async def find(self, rejected_id: UUID) -> Rejected | None:
         """See `RejectedStore.find`."""
         return next((one for one in self.kept if one.rejected_id == rejected_id), None)
-
-
-def _document(one: Rejected) -> dict[str, Any]:
-    return {
-        "_id": str(one.rejected_id),
-        "at": one.at,
-        "route": one.route,
-        "channel": one.channel,
-        "kind": one.kind,
-        "reasons": [{"field": name, "code": code} for name, code in one.reasons],
-        "body": one.body.model_dump(),
-        "body_bytes": one.body_bytes,
-    }
-
-
-def _rejected(document: dict[str, Any]) -> Rejected:
-    return Rejected(
-        rejected_id=UUID(document["_id"]),
-        at=document["at"].astimezone(UTC),
-        route=document["route"],
-        channel=document["channel"],
-        kind=document["kind"],
-        reasons=tuple((reason["field"], reason["code"]) for reason in document["reasons"]),
-        body=Sealed.model_validate(document["body"]),
-        body_bytes=document["body_bytes"],
-    )

@@ -17,8 +17,9 @@ from services.intake.handlers import Claim, IdempotencyStore, PublishedStore
 from services.intake.idempotency_store import MemoryIdempotencyStore, MongoIdempotencyStore
 from services.intake.progress_store import MongoProgressStore
 from services.intake.published_store import MemoryPublishedStore, RedisPublishedStore
-from services.intake.rejected_store import MemoryRejectedStore, MongoRejectedStore, Rejected, RejectedStore
+from services.intake.rejected_store import MemoryRejectedStore, MongoRejectedStore, RejectedStore
 from services.runtime import mongo
+from services.runtime.rejected import Rejected
 from services.runtime.sealing import Keyring
 from tests.contract.virtual_time import in_virtual_time
 from tests.simulation.database import Store

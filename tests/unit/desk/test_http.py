@@ -131,6 +131,8 @@ async def test_exports_are_texts(client: httpx.AsyncClient, database: Database) 
     as_csv = (await client.get("/v1/tickets.csv", params={"q": "2611-000009"})).text
     assert "'=HYPERLINK(1)" in as_csv
     assert ",=HYPERLINK" not in as_csv
+    (taken,) = await database["audit"].find({"action": "export"}).to_list(None)
+    assert (taken["who"], taken["about"]) == ("p1", "tickets.csv?q=2611-000009")
     answer = await client.get("/v1/tickets.xlsx")
     sheet = openpyxl.load_workbook(io.BytesIO(answer.content)).active
     assert sheet

@@ -155,7 +155,7 @@ async def test_looks_again_before_it_follows_for_the_first_time(
 async def test_what_was_claimed_before_standing_still_waits_for_what_came_meanwhile(
     start: Start, clock: VirtualClock, journal: Journal, store: MemoryDeadlineStore
 ) -> None:
-    """The claim was answered, and the process stood still before it heard of that: what came makes the deadline void."""
+    """The claim was answered; then the process stood still: what came meanwhile makes a deadline void."""
     share = Share(1)
     deadlines = start(share)
     await clock.advance(1)
