@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import click
+import psutil
 
 from deploy.local.cache import cache_folder, file_lock
 from deploy.local.part import Part, PartUnavailableError, tail
@@ -18,7 +19,9 @@ from deploy.local.part import Part, PartUnavailableError, tail
 SECANTUS_VERSION = "0.5.3-beta.196"
 DATABASE_NAME = "amends"
 _ADVICE = "Remove the folder if its data is not needed, or set AMENDS_MONGO to a server of your own."
-_CACHE_SIZE = "512M"
+_CACHE_SHARE = 1 / 6
+_CACHE_MB_MAX = 4096
+"""A part of the memory, filled as it is used: indexes that do not fit into it make every write several times dearer."""
 
 
 def database_part(*, folder: Path, port: int, front: int | None = None) -> Part:
@@ -35,7 +38,7 @@ def database_part(*, folder: Path, port: int, front: int | None = None) -> Part:
         name="database",
         command=(
             str(server()), "--config", str(folder / "secantusd.toml"), "--host", "127.0.0.1", "--port", str(port),
-            "--storage-path", str(folder / "data"), "--sync-on-commit", "--cache-size", _CACHE_SIZE,
+            "--storage-path", str(folder / "data"), "--sync-on-commit", "--cache-size", cache_size(),
             "--log-level", "WARNING",
         ),
         folder=folder,
@@ -43,6 +46,11 @@ def database_part(*, folder: Path, port: int, front: int | None = None) -> Part:
         probe=lambda: probe_database(address),
         advice=_ADVICE,
     )  # fmt: skip
+
+
+def cache_size() -> str:
+    """What the server may keep in memory of its data, as it is told."""
+    return f"{min(int(psutil.virtual_memory().total * _CACHE_SHARE) >> 20, _CACHE_MB_MAX)}M"
 
 
 def probe_database(url: str) -> None:

@@ -14,7 +14,7 @@ BEFORE_S = 30
 WARM_UP_S = 10
 """Of `BEFORE_S`, not counted: connections and caches."""
 RECOVERY_S = 120
-MEMORY_MB_MAX = {"service": 512, "kafka": 1024, "database": 1536, "redis": 256, "sandbox": 512}
+MEMORY_MB_MAX = {"service": 512, "kafka": 1024, "database": 5120, "redis": 256, "sandbox": 512}
 """The bound that no process may exceed. Kafka's heap is 384 MB and the database's cache 512 MB."""
 
 
