@@ -16,6 +16,9 @@ from services.organisation.directory import Organisation, SupersededError, Wrong
 class Directory(Protocol):
     """See `directory_store.py`."""
 
+    async def version(self) -> int:
+        """Its number; 0 when there is none."""
+
     async def current(self) -> Organisation | None:
         """The version in force."""
 

@@ -40,7 +40,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a form. `section` of the words says what its options are called."""
+    """One field of a form.
+
+    `section` of the words says what its options are called; of a code, which part of the directory knows it.
+    """
 
     name: str
     kind: Kind = Kind.CODE
@@ -85,7 +88,9 @@ def _choice(name: str, section: str, *, required: bool = False) -> Field:
 
 
 _SEVERITIES: Final = tuple(str(int(severity)) for severity in Severity)
-_PLACE: Final = (Field("department"), Field("unit"))
+_DEPARTMENT: Final = Field("department", section="department")
+_UNIT: Final = Field("unit", section="unit")
+_PLACE: Final = (_DEPARTMENT, _UNIT)
 _EVIDENCE: Final = Field("evidence", Kind.IDS)
 _REMEDY: Final = _choice("remedy", "remedy")
 _AMOUNT: Final = Field("amount", Kind.MONEY)
@@ -106,22 +111,22 @@ FORMS: Final[Mapping[str, Form]] = MappingProxyType(
             )
         ),
         "link_as_repeat": Form((Field("to_ticket", Kind.TICKET, required=True),)),
-        "assign": Form((*_PLACE, Field("person"))),
-        "hand_over": Form((Field("department", required=True), Field("unit"))),
+        "assign": Form((*_PLACE, Field("person", section="person"))),
+        "hand_over": Form((Field("department", section="department", required=True), _UNIT)),
         "return_to_centre": Form(reasons=("not_ours", "other_unit", "facts_missing"), needs_reason=True),
         "first_action": _PLAIN,
         "record_findings": Form(
-            (_choice("cause", "cause", required=True), Field("responsible_unit"), _EVIDENCE), whys=True
+            (_choice("cause", "cause", required=True), Field("responsible_unit", section="unit"), _EVIDENCE), whys=True
         ),
         "add_evidence": Form((Field("evidence", Kind.IDS, required=True),)),
         "add_note": Form(needs_note=True),
         "share_liability": Form((Field("shares", Kind.SHARES, required=True),)),
-        "respond": Form((Field("unit", required=True),)),
+        "respond": Form((Field("unit", section="unit", required=True),)),
         "estimate_loss": Form((Field("loss", Kind.MONEY, required=True),)),
         "answer": Form((_REMEDY, _AMOUNT), is_heard=True),
         "approve": _PLAIN,
         "refuse_approval": Form(reasons=("amount_too_high", "facts_missing", "not_at_fault"), needs_reason=True),
-        "delegate_approval": Form((Field("to", required=True),)),
+        "delegate_approval": Form((Field("to", section="person", required=True),)),
         "accept": _PLAIN,
         "appeal": Form(reasons=("not_solved", "new_facts")),
         "decide_appeal": Form((Field("changed", Kind.YES), _REMEDY, _AMOUNT), is_heard=True),
@@ -144,7 +149,8 @@ FORMS: Final[Mapping[str, Form]] = MappingProxyType(
         "stop_surveys": _PLAIN,
         "reopen": Form(reasons=("not_solved", "new_facts"), needs_reason=True),
         "plan_corrective_action": Form(
-            (Field("owner", required=True), Field("unit"), Field("due_on", Kind.DATE, required=True)), needs_note=True
+            (Field("owner", section="person", required=True), _UNIT, Field("due_on", Kind.DATE, required=True)),
+            needs_note=True,
         ),
         "complete_corrective_action": Form((_TASK,)),
         "verify_corrective_action": Form((_TASK, Field("effective", Kind.YES))),

@@ -23,6 +23,7 @@ from services.desk.command_handlers import Commands
 from services.desk.contact_reading import ContactReading
 from services.desk.directory_editing import DirectoryEditing
 from services.desk.doors import Doors, address_of, audited
+from services.desk.naming import Naming
 from services.desk.note_store import NoteStore
 from services.desk.pages import STATIC
 from services.desk.people_http import own_path
@@ -46,6 +47,7 @@ from services.desk.web_evidence import Contacts, EvidencePages, Files
 from services.desk.web_intake import Intake, IntakePages
 from services.desk.web_knowledge import KnowledgePages
 from services.desk.web_lists import ListPages
+from services.desk.web_names import NamePages
 from services.desk.web_policies import PolicyPages
 from services.desk.web_queue import QueuePages
 from services.desk.web_texts import TextPages
@@ -143,6 +145,7 @@ class WebRoutes:
         clusters = ClusterPages(clusters=self.clusters, scope_of=self.scope_of)
         knowledge = KnowledgePages(asking=self.asking, scope_of=self.scope_of)
         texts = TextPages(texts=self.texts, auditing=self.audit)
+        naming = Naming(self.directory.directory)
         own = [
             ("GET", "/", "", self.home),
             ("POST", "/sign-out", "", self.sign_out),
@@ -159,11 +162,12 @@ class WebRoutes:
             *knowledge.routes(),
             *clusters.routes(),
             *texts.routes(),
+            *NamePages().routes(),
             *PolicyPages(editing=self.levels).routes(),
             *DirectoryPages(editing=self.directory, levels=self.levels, now=self.doors.now).routes(),
             *(route for pages in self.others for route in pages.routes()),
         ):
-            router.add_route(path, entered(self.doors, endpoint, action), methods=[method])
+            router.add_route(path, entered(self.doors, endpoint, action, naming), methods=[method])
         router.add_route("/sign-in", self.door, methods=["GET"])
         router.add_route("/sign-in", self.sign_in, methods=["POST"])
         files = StaticFiles(directory=STATIC)

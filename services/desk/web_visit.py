@@ -1,7 +1,7 @@
 """One request of a browser for a page: who sends it, in which language it is answered, and what every page has."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from services.desk.doors import Doors
+from services.desk.naming import Names, Naming
 from services.desk.pages import page
 from services.desk.person import Person
 from services.desk.refusal import Refusal
@@ -47,6 +48,7 @@ class Visit:
     request: Request
     person: Person
     doors: Doors
+    names: Names = field(default_factory=Names)
 
     @property
     def say(self) -> Speaker:
@@ -73,6 +75,8 @@ class Visit:
             "menu": [(key, href) for key, href, action in MENU if may_somewhere(self.person, action)],
             "address": address,
             "here": f"{address}?{self.request.url.query}" if self.request.url.query else address,
+            "names": self.names,
+            "suggests": may_somewhere(self.person, "read_directory"),
             "csrf": csrf_token(self.doors.session_id(self.request) or ""),
             "now": self.doors.now().isoformat(timespec="milliseconds"),
         }
@@ -90,7 +94,7 @@ class Visit:
 Endpoint = Callable[[Visit], Awaitable[Response]]
 
 
-def entered(doors: Doors, endpoint: Endpoint, action: str) -> Callable[[Request], Awaitable[Response]]:
+def entered(doors: Doors, endpoint: Endpoint, action: str, naming: Naming) -> Callable[[Request], Awaitable[Response]]:
     """An endpoint for those who have a right to `action` somewhere; a refusal is a page, too.
 
     Who is not signed in is sent to do so, and comes back.
@@ -108,7 +112,7 @@ def entered(doors: Doors, endpoint: Endpoint, action: str) -> Callable[[Request]
             if request.headers.get("HX-Request"):
                 return Response(status_code=401, headers={"HX-Redirect": "/sign-in"})
             return RedirectResponse(f"/sign-in?next={back}", 303)
-        visit = Visit(request=request, person=person, doors=doors)
+        visit = Visit(request=request, person=person, doors=doors, names=await naming.names())
         if action and not may_somewhere(person, action):
             return visit.refused(Refusal("not-allowed", action=action, role=visit.say.word("staff_role", person.role)))
         try:

@@ -15,7 +15,7 @@ WARM_UP_S = 10
 """Of `BEFORE_S`, not counted: connections and caches."""
 RECOVERY_S = 120
 MEMORY_MB_MAX = {"service": 512, "kafka": 1024, "database": 5120, "redis": 256, "sandbox": 512}
-"""The bound that no process may exceed. Kafka's heap is 384 MB and the database's cache 512 MB."""
+"""The bound that no process may exceed. Kafka's heap is 384 MB and the database's cache at most 4 GB."""
 
 
 async def run(options: Options) -> dict[str, Any]:

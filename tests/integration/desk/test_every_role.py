@@ -56,6 +56,7 @@ GET    /docs                                               anybody
 GET    /docs/oauth2-redirect                               anybody
 GET    /knowledge                                          read_ticket
 GET    /me                                                 signed in
+GET    /names/{kind}                                       read_directory
 GET    /new                                                submit_complaint
 GET    /openapi.json                                       anybody
 GET    /policies                                           read_policies
