@@ -5,8 +5,8 @@ that proxy. Of an IPv6 address the network of 64 bits counts, which is what one 
 """
 
 import ipaddress
+import secrets
 import time
-import traceback
 from collections.abc import Callable
 from typing import Final
 
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.runtime.dead_letters import place_of
 from services.runtime.logging import get_logger
 from services.runtime.metrics import PortalMetrics
 from services.runtime.private_link import PATH
@@ -36,8 +37,10 @@ STATIC: Final = "/static/"
 _OPERATION: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _LABELS: Final = ((PATH, "private"), ("/sent/", "sent"), (STATIC, "static"))
 
-Notice = Callable[[Request, str, int], Response]
-"""A polite page of this kind with this status."""
+_REFERENCE_BYTES: Final = 4
+
+Notice = Callable[[Request, str, int, str], Response]
+"""A polite page of this kind, with this status and, where it is not empty, a reference that is in the log, too."""
 
 
 class Gate:
@@ -70,9 +73,10 @@ class Gate:
         except Exception as error:
             if is_answered:
                 raise
+            reference = secrets.token_hex(_REFERENCE_BYTES)
             # What was sent may be personal: the log gets the type and the place.
-            log.error("request.failed", error=type(error).__name__, at=_places(error), page=label(scope["path"]))  # noqa: TRY400
-            await self._notice(Request(scope), "broken", 500)(scope, receive, sending)
+            log.error("request.failed", reference=reference, error=place_of(error), page=label(scope["path"]))  # noqa: TRY400
+            await self._notice(Request(scope), "broken", 500, reference)(scope, receive, sending)
         finally:
             took_s = time.perf_counter() - started_at
             self._metrics.seconds.labels(page=label(scope["path"]), status=f"{status // 100}xx").observe(took_s)
@@ -82,7 +86,7 @@ class Gate:
         if client and not scope["path"].startswith(STATIC):
             wait_s = await self._limit.retry_after_s(f"portal/{network(client[0])}")
             if wait_s is not None:
-                answer = self._notice(Request(scope), "too_many", 429)
+                answer = self._notice(Request(scope), "too_many", 429, "")
                 answer.headers["Retry-After"] = str(int(wait_s + 0.999))
                 await answer(scope, receive, send)
                 return
@@ -117,8 +121,3 @@ def _protect(scope: Scope, message: Message) -> None:
         headers["Cache-Control"] = "no-store"
         if scope["path"] != "/":
             headers["X-Robots-Tag"] = "noindex, nofollow"
-
-
-def _places(error: Exception) -> list[str]:
-    frames = traceback.extract_tb(error.__traceback__)[-5:]
-    return [f"{frame.filename}:{frame.lineno}" for frame in frames]

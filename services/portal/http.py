@@ -249,10 +249,10 @@ class PortalRoutes:
         """Private pages are nobody's to index."""
         return PlainTextResponse(f"User-agent: *\nDisallow: {PATH}\nDisallow: /sent/\n")
 
-    def notice(self, request: Request, kind: str, status: int) -> Response:
-        """A polite page without a form."""
+    def notice(self, request: Request, kind: str, status: int, reference: str = "") -> Response:
+        """A polite page without a form; with a reference, by which the log tells what happened."""
         words = self._words(request)
-        return self._answer(request, words, self._pages.notice(kind, words), status)
+        return self._answer(request, words, self._pages.notice(kind, words, reference=reference), status)
 
     async def _holder(self, request: Request) -> LinkHolder | Response:
         holder = await self._private.holder(_token(request))

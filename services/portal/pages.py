@@ -70,9 +70,9 @@ class Pages:
         shown = {"progress": receipt.progress, "promise": promise, "time_zone": receipt.time_zone}
         return self._page("sent.html", words, refresh=refresh, private=True, **shown)
 
-    def notice(self, kind: str, words: Wording) -> str:
+    def notice(self, kind: str, words: Wording, *, reference: str = "") -> str:
         """Something that has no page."""
-        return self._page("notice.html", words, kind=kind, private=True)
+        return self._page("notice.html", words, kind=kind, reference=reference, private=True)
 
     def ticket(
         self, view: View, words: Wording, *, base: str, refresh: Refresh | None = None, not_done: NotDone | None = None

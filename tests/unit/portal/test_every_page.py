@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from structlog.testing import capture_logs
 
 from schemas import events as e
 from schemas.codes import SUBCODES, Language, Moment, TicketState
@@ -115,10 +116,13 @@ def test_both_languages_say_the_same_things_with_the_same_fields():
 
 
 async def test_an_error_of_ours_is_a_polite_page(running: Running):
-    """Its cause is nobody's business."""
+    """Its cause is nobody's business; a number leads from what a caller reads aloud to the line in the log."""
     running.tickets.by_id = None  # type: ignore[assignment]
     async with running.client(raise_app_exceptions=False) as client:
-        answer = await client.get(f"/t/{running.token()}")
+        with capture_logs() as logged:
+            answer = await client.get(f"/t/{running.token()}")
     assert answer.status_code == 500
     assert "on our side" in answer.text
+    (line,) = [one for one in logged if one["event"] == "request.failed"]
+    assert f"<b>{line['reference']}</b>" in answer.text
     assert "no-store" in answer.headers["cache-control"]
