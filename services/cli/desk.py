@@ -134,7 +134,7 @@ def disable(*, name: str, undo: bool) -> None:
         if found is None:
             return False
         await _audit(database, f"{'enable' if undo else 'disable'} {name}")
-        await AccountStore(database).change(replace(found, disabled=not undo, changed_at=datetime.now(UTC)))
+        await AccountStore(database).change(replace(found, disabled=not undo, changed_at=datetime.now(UTC)), was=found)
         await SessionStore(database).end_all(name)
         return True
 
@@ -192,7 +192,8 @@ async def ready_made(database: Database) -> list[tuple[str, str, str]]:
 
 async def _give(database: Database, account: Account, fresh: str) -> None:
     hashed = await Passwords().hash(fresh)
-    await AccountStore(database).change(replace(account, password=hashed, changed_at=datetime.now(UTC)))
+    changed = replace(account, password=hashed, changed_at=datetime.now(UTC))
+    await AccountStore(database).change(changed, was=account)
     await SessionStore(database).end_all(account.name)
 
 

@@ -32,9 +32,13 @@ class AccountStore:
             return False
         return True
 
-    async def change(self, account: Account) -> bool:
-        """Put the new state of an account in the place of the old; False when there is none."""
-        result = await self._accounts.replace_one({"_id": account.name}, _document(account))
+    async def change(self, account: Account, *, was: Account) -> bool:
+        """Write what is other than it was, and leave what others changed meanwhile; False when there is none."""
+        before = _document(was)
+        changed = {name: value for name, value in _document(account).items() if value != before[name]}
+        if not changed:
+            return True
+        result = await self._accounts.update_one({"_id": account.name}, {"$set": changed})
         return bool(result.matched_count)
 
     async def rehash(self, name: str, *, old: str, new: str) -> None:

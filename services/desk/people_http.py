@@ -221,8 +221,9 @@ class PeopleRoutes:
 
     async def change_me(self, request: Request, person: Who, given: Preferences) -> dict[str, Any]:
         """As `GET /v1/me`."""
-        account = await self._changed(await self._account(person.id), given.model_dump(exclude_none=True))
-        await self.accounts.change(account)
+        was = await self._account(person.id)
+        account = await self._changed(was, given.model_dump(exclude_none=True))
+        await self.accounts.change(account, was=was)
         now = replace(person, language=account.language, time_zone=account.time_zone)
         return _me(now, self.doors.session_id(request) or "")
 
@@ -270,13 +271,13 @@ class PeopleRoutes:
     ) -> dict[str, Any]:
         """The account as it is now. One that is disabled is signed out everywhere."""
         wanted = given.model_dump(exclude_none=True)
-        account = await self._account(name)
-        if account.name == person.id and {"role", "disabled"} & wanted.keys():
+        was = await self._account(name)
+        if was.name == person.id and {"role", "disabled"} & wanted.keys():
             raise Refusal("own-account")
-        account = await self._changed(account, wanted)
+        account = await self._changed(was, wanted)
         entry = audited(request, person, "manage_accounts", about=f"change {name}", fields=tuple(sorted(wanted)))
         await self.audit.add(entry)
-        await self.accounts.change(account)
+        await self.accounts.change(account, was=was)
         if account.disabled:
             await self.sessions.end_all(name)
         return _shown(account)
@@ -335,7 +336,7 @@ class PeopleRoutes:
 
     async def _give_password(self, account: Account, password: str) -> None:
         hashed = await self.passwords.hash(password)
-        await self.accounts.change(replace(account, password=hashed, changed_at=self.doors.now()))
+        await self.accounts.change(replace(account, password=hashed, changed_at=self.doors.now()), was=account)
 
 
 def own_path(path: str) -> str:

@@ -26,8 +26,8 @@ class Accounts(Protocol):
     async def add(self, account: Account) -> bool:
         """Add one; False when the name is taken."""
 
-    async def change(self, account: Account) -> bool:
-        """Replace one."""
+    async def change(self, account: Account, *, was: Account) -> bool:
+        """Write what is other than it was."""
 
     async def rehash(self, name: str, *, old: str, new: str) -> None:
         """Keep the same password under newer parameters."""
@@ -159,7 +159,7 @@ class SigningIn:
         if known is None and not await self._accounts.add(account):
             raise Refusal("account-of-another", name=name)  # It was made at this instant: trying again finds it.
         if known is not None and account is not known:
-            await self._accounts.change(account)
+            await self._accounts.change(account, was=known)
         return await self._begin(account, address=address, old=old, now=now)
 
     async def _begin(self, account: Account, *, address: str, old: str | None, now: datetime) -> Entered:

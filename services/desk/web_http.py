@@ -223,7 +223,7 @@ class WebRoutes:
         wanted = str(form.get("language") or "")
         if account is not None and wanted in set(Language):
             changed = replace(account, language=Language(wanted), changed_at=self.doors.now())
-            await self.accounts.change(changed)
+            await self.accounts.change(changed, was=account)
         return visit.go(own_path(str(form.get("next") or "/")[:_TEXT_MAX]))
 
     def _door(

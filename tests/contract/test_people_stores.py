@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from schemas.codes import StaffRole
+from schemas.codes import Language, StaffRole
 from services.desk import audit
 from services.desk.account_store import AccountStore
 from services.desk.accounts import Account, Membership, Provider
@@ -32,9 +32,18 @@ async def test_an_account_comes_back_as_it_was(database: Database) -> None:
     assert not await store.add(CLERK)
     assert await store.get("clerk") == full
     assert await store.get("nobody") is None
-    assert await store.change(CLERK)
-    assert not await store.change(replace(CLERK, name="nobody"))
+    assert await store.change(CLERK, was=full)
+    assert not await store.change(replace(CLERK, name="nobody", subject="t"), was=CLERK)
     assert await store.all() == [CLERK]
+
+
+async def test_two_changes_at_once_both_hold(database: Database) -> None:
+    """Who chooses a language while an administrator shuts the account does not open it again."""
+    store = AccountStore(database)
+    await store.add(CLERK)
+    assert await store.change(replace(CLERK, disabled=True), was=CLERK)
+    assert await store.change(replace(CLERK, language=Language.EN), was=CLERK)
+    assert await store.get("clerk") == replace(CLERK, disabled=True, language=Language.EN)
 
 
 async def test_a_newer_hash_never_undoes_a_newer_password(database: Database) -> None:

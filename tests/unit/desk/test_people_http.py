@@ -87,7 +87,7 @@ async def test_an_old_hash_is_renewed_when_its_owner_comes(desk: Desk, browser: 
     account = await store.get("clerk")
     assert account is not None
     weaker = await Passwords(type(HASHING)(time_cost=2, memory_cost=8, parallelism=1)).hash(PASSWORD)
-    await store.change(replace(account, password=weaker))
+    await store.change(replace(account, password=weaker), was=account)
     assert (await browser.sign_in("clerk")).status_code == 200
     (renewed,) = desk.documents("accounts")
     assert "t=1" in renewed["password"]

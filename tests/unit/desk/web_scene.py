@@ -195,9 +195,10 @@ class WebScene:
                 password=password,
                 changed_at=self.now,
             )
-            if not await self.accounts.add(account):
-                await self.accounts.change(account)
+            if was := await self.accounts.get(role.value):
+                await self.accounts.change(account, was=was)
                 continue
+            await self.accounts.add(account)
             session = Session(
                 digest=digest(f"session-{role.value}"),
                 account=role.value,
