@@ -197,7 +197,9 @@ def check(f: Figures) -> list[str]:
     ]  # fmt: skip
     return [
         *_prose(f"""A flood on {f["cores"]} cores, beside what the costs above foretell for them if every core is used
-            to the full. The load takes a part of the same cores, which the model does not count."""),
+            to the full. The load takes a part of the same cores, which the model does not count. The costs were
+            counted at half of what holds: in a flood batches are full, and what a batch costs is shared by more
+            complaints, so that the model promises less than what comes."""),
         "",
         *table(("Workers of each consuming service", "Measured/s", "Foretold/s", "Bound by", "Ratio"), rows),
     ]
