@@ -80,9 +80,9 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         "done-before-handling",
         "A deadline is deleted when it is claimed, before it is handled.",
         _DEADLINES,
-        "            if due:\n                await self._hand_out(due, token)",
-        "            if due:\n                await self._persist(lambda: self._store.done(ids, token=token))\n"
-        "                await self._hand_out(due, token)",
+        "                await self._hand_out(due, token)\n        finally:",
+        "                await self._persist(lambda: self._store.done(ids, token=token))\n"
+        "                await self._hand_out(due, token)\n        finally:",
     ),
     mutant(
         "dead-claims-kept",

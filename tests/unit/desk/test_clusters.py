@@ -92,7 +92,9 @@ async def test_clusters_are_shown_with_their_tickets(tmp_path: Path) -> None:
     async with scene.client("agent") as agent:
         page = (await agent.get("/clusters")).text
         assert page.count('<th scope="row">') == 2
-        link = re.search(r'href="(/queue\?unit=NET-1[^"]+)">NET-1</a></th><td>Delay</td><td><b>12</b>', page)
+        link = re.search(
+            r'href="(/queue\?unit=NET-1[^"]+)" title="NET-1">NET-1</a></th><td>Delay</td><td><b>12</b>', page
+        )
         assert link
         queue = (await agent.get(link[1].replace("&amp;", "&"))).text
         assert "12 tickets" in queue
