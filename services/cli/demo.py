@@ -33,7 +33,7 @@ from services.cli.topic_reading import follow
 from services.cli.verify import show, take_snapshot
 from services.runtime import mongo
 from services.runtime.brokers import connection
-from services.runtime.settings import RuntimeSettings
+from services.runtime.settings import RuntimeSettings, load
 
 FEEDING_S = 40.0
 SETTLING_S_MAX = 45.0
@@ -83,7 +83,7 @@ async def _invite(run: dict[str, Any], console: Console) -> None:
     console.print(f"The desk      {run['http']['desk']}")
     console.print(f"For customers {run['http']['portal']}")
     for name, role, password in await ready_made(
-        mongo.connect(run["mongo"], database=RuntimeSettings().mongo_database)
+        mongo.connect(run["mongo"], database=load(RuntimeSettings).mongo_database)
     ):
         console.print(f"  {role:<16} {name:<24} {password}", highlight=False)
     console.print(
@@ -100,7 +100,7 @@ async def _play(run: dict[str, Any], *, console: Console, leave: bool, rate: flo
     loop.add_signal_handler(signal.SIGINT, enough.set)
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=10))
-        settings = RuntimeSettings(kafka=run["kafka"])
+        settings = load(RuntimeSettings, kafka=run["kafka"])
         producer = AIOKafkaProducer(**connection(settings), acks="all", enable_idempotence=True)
         await producer.start()
         stack.push_async_callback(producer.stop)

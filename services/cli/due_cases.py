@@ -1,9 +1,10 @@
 """Working-time cases from a file: a list of JSON objects, each a question to a calendar and the expected answer.
 
 Fields: `id`; `op` (add, sub, diff, due_with_pauses, diff_with_pauses, is_working, next_open, last_open, periods,
-add_working_days); `tz` of the calendar with `hours`, `holidays`, `holidays_yearly`, `date_overrides`, `date_breaks`,
-`public_holidays`, `makeup_weekday`; `io_tz`, the zone of times without offset (absent: `tz`); `start`, `end`, `at`,
-`seconds`, `days`, `pauses` as [from, to] pairs, `take` (how many periods); `expected` or `expected_seconds`.
+add_working_days); `tz` of the calendar with `hours` (one key for each weekday, `0` to `6`), `holidays`,
+`holidays_yearly`, `date_overrides`, `date_breaks`, `public_holidays`, `makeup_weekday`; `io_tz`, the zone of times
+without offset (absent: `tz`); `start`, `end`, `at`, `seconds`, `days`, `pauses` as [from, to] pairs, `take` (how many
+periods); `expected` or `expected_seconds`.
 """
 
 from collections.abc import Callable, Mapping

@@ -20,7 +20,7 @@ from services.cli.audit import Difference, Snapshot, differences, settled, summa
 from services.cli.topic_reading import read_to_end
 from services.runtime.letters import KafkaLetters, dead_letter_topics
 from services.runtime.mongo import connect
-from services.runtime.settings import RuntimeSettings
+from services.runtime.settings import RuntimeSettings, load
 
 EXIT_DIFFERENCES = 1
 EXIT_UNREACHABLE = 3
@@ -69,7 +69,7 @@ def addresses(folder: Path) -> dict[str, Any]:
 
 async def take_snapshot(where: dict[str, Any]) -> Snapshot:
     """Read topics, collections and the sandbox once."""
-    settings = RuntimeSettings(kafka=where["kafka"])
+    settings = load(RuntimeSettings, kafka=where["kafka"])
     snapshot = Snapshot(now=datetime.now(UTC))
     async for record in read_to_end(settings, [*TOPICS]):
         if record.payload is not None:

@@ -225,7 +225,15 @@ def desk(
         versions=PolicyStore(database), clocks=OpenClockStore(database), asking=asking, auditing=people.audit, now=now
     )
     directory = DirectoryEditing(directory=DirectoryStore(database), auditing=people.audit)
-    surface = FastAPI(title="Amends desk", version="1", summary="Where people work on tickets.", redirect_slashes=False)
+    # A page about the API would load scripts of strangers, which browsers are told not to do here.
+    surface = FastAPI(
+        title="Amends desk",
+        version="1",
+        summary="Where people work on tickets.",
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+    )
     surface.state.doors = people.doors
     packaged = Templates.load(read_signature(settings.notification_policy))
     texts = TextHandlers(store=TextStore(database), packaged=packaged, now=now)

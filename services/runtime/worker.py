@@ -81,7 +81,7 @@ def run(
     logging.configure(service=settings.SERVICE, level=settings.log_level, fmt=settings.log_format)
     for handler in getLogger().handlers:
         handler.addFilter(_Calm())
-    surface = app or FastAPI(title=settings.SERVICE)
+    surface = app or FastAPI(title=settings.SERVICE, docs_url=None, redoc_url=None)
     surface.include_router(health_routes(readiness, registry))
     listener = _listen(settings.http_host, settings.http_port)
     process = _Process(settings, parts, readiness, surface, listener)

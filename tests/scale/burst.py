@@ -48,7 +48,7 @@ async def run(options: Options) -> dict[str, Any]:
             trickled = await trickle
         await system.drained()
         waits, missing = await _waits(system, trickled.accepted, marks=(began, poured, gone))
-        audited = await system.audit(trickled.accepted)
+        audited = await system.audit(trickled.accepted, uncounted=accepted)
     return {
         "burst_accepted": accepted,
         "burst_posted_s": poured - began,

@@ -84,16 +84,23 @@ class System:
             await asyncio.sleep(2)
         return since - start
 
-    async def audit(self, accepted: Collection[str]) -> dict[str, Any]:
-        """What `amends verify` finds when nothing is under way any more, and which of the accepted it does not know."""
+    async def audit(self, accepted: Collection[str], *, uncounted: int = 0) -> dict[str, Any]:
+        """What `amends verify` finds when nothing is under way any more, and which of the accepted it does not know.
+
+        Args:
+            accepted: ids.
+            uncounted: how many others were accepted, whose ids nobody kept: so many more must be there.
+        """
         snapshot, found = await until_settled(self.where, wait_s=AUDIT_S_MAX, every_s=2)
         counts = summary(snapshot, found)
-        kinds = counts["differences_by_kind"]
+        kinds, submitted = counts["differences_by_kind"], snapshot.submitted.keys()
         return {
-            "accepted": len(accepted),
+            "accepted": len(accepted) + uncounted,
             "tickets": counts["tickets"],
             "follow_ups": counts["follow_ups"],
-            "lost": len(set(accepted) - snapshot.submitted.keys()) + kinds.pop("lost", 0),
+            "lost": len(set(accepted) - submitted)
+            + max(0, uncounted - len(submitted - set(accepted)))
+            + kinds.pop("lost", 0),
             "doubled": kinds.pop("doubled", 0),
             "other_differences": kinds,
         }

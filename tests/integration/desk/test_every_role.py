@@ -52,8 +52,6 @@ GET    /deliveries                                         read_deliveries
 GET    /directory                                          read_directory
 GET    /directory/edit                                     edit_directory
 GET    /directory/versions/{version:int}                   read_directory
-GET    /docs                                               anybody
-GET    /docs/oauth2-redirect                               anybody
 GET    /knowledge                                          read_ticket
 GET    /me                                                 signed in
 GET    /names/{kind}                                       read_directory
@@ -71,7 +69,6 @@ GET    /policies/sla/{version:int}                         read_policies
 GET    /queue                                              list_tickets
 GET    /queue/rows                                         list_tickets
 GET    /queue/tabs                                         list_tickets
-GET    /redoc                                              anybody
 GET    /rejected                                           read_rejected
 GET    /rejected/{rejected}                                read_rejected
 GET    /reviews                                            complete_review

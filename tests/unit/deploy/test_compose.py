@@ -57,3 +57,13 @@ def test_links_in_messages_lead_to_the_portal(composed):
     assert f"http://localhost:{port.split(':')[0]}}}" in services["notifier"]["environment"]["AMENDS_PORTAL_URL"]
     published = [one for service in services.values() for one in service.get("ports", ())]
     assert len({one.rpartition(":")[0].rpartition(":")[2] for one in published}) == len(published)
+
+
+def test_the_keyring_is_made_by_whoever_reads_it(composed):
+    """It is for its owner's eyes alone: made by root it would keep every service from starting."""
+    ours = [service for service in composed["services"].values() if service["image"].startswith("amends:")]
+    assert all("user" not in service for service in ours)
+    image = (FILE.parent / "Dockerfile").read_text()
+    (folder,) = {volume.partition(":")[2] for service in ours for volume in service.get("volumes", ())}
+    assert f"install -d -o amends -g amends -m 700 {folder}" in image
+    assert "USER amends" in image
