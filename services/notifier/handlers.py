@@ -155,7 +155,11 @@ class Notifier:
         by_shard: dict[tuple[str, str], dict[str, str | None]] = defaultdict(dict)
         for who, trace in addressees:
             shard = shard_of(who.routing_key, self._partitions)
-            by_shard[shard, "reopened" if who.owed else "tickets"][str(who.ticket_id)] = trace
+            # Both, where a ticket was opened, settled and reopened before anything of it was read.
+            if who.awaits_promise(self._policy):
+                by_shard[shard, "tickets"][str(who.ticket_id)] = trace
+            if who.owed:
+                by_shard[shard, "reopened"][str(who.ticket_id)] = trace
         await self._alarm.arm([_promise_deadline(*key, due_at, tickets) for key, tickets in by_shard.items()])
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from schemas import ids
-from schemas.codes import Channel, Clock, ClockState, TicketState
+from schemas.codes import Channel, Clock, ClockState, Moment, TicketState
 from schemas.events import SURVEYS_STOPPED, TicketResolved, TicketSurveyExhausted, TicketSurveyRequested
 from schemas.message import Message
 from schemas.sla import SlaCorrected, SlaStarted
@@ -153,6 +153,18 @@ async def test_a_reopening_is_acknowledged_once_with_its_clock_or_without(policy
         assert ("最晚" in text) is clock_in_time
         await notifier.handle(batch(restarted))
         assert len(world.texts) == told + 1
+
+
+async def test_a_ticket_that_was_reopened_before_it_was_read_is_still_confirmed(policy: NotificationPolicy) -> None:
+    """After an outage all of it comes at once, perhaps without a clock: nothing that is owed is forgotten."""
+    world = scene(policy)
+    notifier = world.open()
+    told = [opened(), classified(), event(TicketResolved, 3, TicketState.RESOLVED)]
+    again = followed_up(4, complaint=UUID(int=7), state=TicketState.RESOLVED)
+    await notifier.handle(batch(*told, again, reopened(5, before=TicketState.RESOLVED)))
+    await world.pass_by(notifier, policy.promise.wait_s)
+    moments = [note.notice.moment for note in world.store.notes.values()]
+    assert sorted(moments) == sorted([Moment.RECEIVED, Moment.RESOLVED, Moment.FOLLOW_UP_RECEIVED])
 
 
 async def test_one_deadline_serves_a_batch_of_a_shard(policy: NotificationPolicy) -> None:
