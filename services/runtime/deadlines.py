@@ -224,10 +224,11 @@ class Deadlines:
         await self._store.set_shards(opening, state=ShardState.OPEN, now=now)
         alive.update(opening)
         self._alive = alive
-        if not self.is_following(now):
-            await self._follow(now)
         if own:  # While the group rebalances, what is in memory is as good as ever.
             await self._read(sorted(own.keys() & alive), now)
+        if not self.is_following(now):
+            # Not before the window is read: what it held of a shard that is closed now must not be claimed.
+            await self._follow(now)
         await self._sweep(alive, now)
         self._metrics.window.set(len(self._window))
         self._metrics.shards_open.set(len(own.keys() & alive))

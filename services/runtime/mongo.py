@@ -71,7 +71,9 @@ def is_unable(error: BaseException) -> bool:
     """
     if isinstance(error, BulkWriteError):
         codes = {e["code"] for e in error.details.get("writeErrors", ())}
-        return not codes or bool(codes - _ABOUT_WHAT_WAS_ASKED)
+        # What no majority has may be rolled back, whatever became of the rest.
+        is_unsure = bool(error.details.get("writeConcernErrors"))
+        return is_unsure or not codes or bool(codes - _ABOUT_WHAT_WAS_ASKED)
     return isinstance(error, OperationFailure) and error.code not in _ABOUT_WHAT_WAS_ASKED
 
 
@@ -79,9 +81,9 @@ def duplicate_indexes(refusal: BulkWriteError) -> set[int]:
     """Which writes of a bulk met a document with the same unique key.
 
     Raises:
-        BulkWriteError: `refusal` itself, when any write failed for another reason.
+        BulkWriteError: `refusal` itself, when any write failed for another reason, or what was written may be lost.
     """
     errors = refusal.details["writeErrors"]
-    if any(e["code"] != DUPLICATE_KEY for e in errors):
+    if refusal.details.get("writeConcernErrors") or any(e["code"] != DUPLICATE_KEY for e in errors):
         raise refusal
     return {e["index"] for e in errors}

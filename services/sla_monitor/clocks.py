@@ -136,6 +136,8 @@ class _Run(CycleChanges):
         book = self.policies.at(at)
         if self.caught_up and sla.deliveries:
             self.play_deliveries(before=since)
+        if self.caught_up:
+            self.settle()
         self.pass_until(since)
         happened = happening(event, sla, book)
         self.tell.sequence, self.tell.known = event.sequence, sla.known

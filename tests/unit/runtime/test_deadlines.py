@@ -178,6 +178,33 @@ async def test_what_was_claimed_before_standing_still_waits_for_what_came_meanwh
     assert not store.kept
 
 
+class SlowToRead(MemoryDeadlineStore):
+    """Reading ahead takes the database a while."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    async def ahead(self, shard: str, *, until: float, limit: int) -> list[tuple[float, str]]:
+        await self.clock.wait(None, 0.3)
+        return await super().ahead(shard, until=until, limit=limit)
+
+
+async def test_a_shard_that_was_closed_fires_nothing_from_memory(clock: VirtualClock, journal: Journal) -> None:
+    """Who stood still follows again because of one shard; what is remembered of another one is not handed out."""
+    store, share = SlowToRead(clock), Share(1, 2)
+    worker = Deadlines("sla", store, DeadlineMetrics(CollectorRegistry()), clock=clock, timing=Timing())
+    worker.start(journal.on_due, share)
+    await clock.advance(2)
+    share.unread = {2}
+    clock.jump(10)
+    await clock.advance(0.25)
+    await worker.arm([deadline("void", 6, partition=2), deadline("holds", 6, partition=1)])
+    await clock.advance(3)
+    assert journal.ids == ["holds"]
+    await worker.abandon()
+
+
 async def test_moving_to_later_and_to_earlier(start: Start, clock: VirtualClock, journal: Journal) -> None:
     """Only the last due time counts."""
     deadlines = start(Share(1))

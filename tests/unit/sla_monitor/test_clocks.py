@@ -450,3 +450,17 @@ def test_policy_errors_come_all_at_once() -> None:
     for path in ("clocks.resolution.rules.0.target", "clocks.resolution.stop.0: 'solved'", "calendars.centre.tz"):
         assert path in told
     assert "escalation" in told
+
+
+def test_what_ended_while_older_messages_were_unread_stays_ended(story: Any) -> None:
+    """A withdrawal that was read while catching up ends its clocks later: the next event finds none of them running."""
+    story.opening()
+    opening = list(story.events)
+    withdrawn = story.event(TicketWithdrawn, 1)
+    noted = story.event(TicketSeverityChanged, 600, before=Severity.NORMAL, severity=Severity.HIGH)
+    sla = None
+    for event in (*opening, withdrawn):
+        sla = advance(sla, event, policies=story.policies, now=minute(601), caught_up=False).sla
+    facts = advance(sla, noted, policies=story.policies, now=minute(601), caught_up=True).facts
+    assert [fact for fact in facts if isinstance(fact, SlaBreached | SlaWarned | SlaEscalated)] == []
+    assert {fact.clock.value for fact in facts} == {"acknowledge", "statutory_user"}
