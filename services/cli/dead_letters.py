@@ -80,7 +80,10 @@ def replay(topic: str | None, ids: tuple[str, ...], everything: bool, again: boo
         sent = [letter for letter in fresh if letter.id not in foreign]
         await kept.replay(sent)
         problems = [f"{wanted}: there is no such dead letter" for wanted in missing]
-        problems += [f"{found}: no header says which topic it came from" for found in foreign]
+        problems += [
+            f"{found}: no header says which topic it came from, or it was too large to be kept whole"
+            for found in foreign
+        ]
         return sent, len(chosen) - len(fresh), problems
 
     sent, skipped, problems = _run(work)

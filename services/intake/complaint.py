@@ -121,9 +121,12 @@ def _phone(value: str, info: ValidationInfo) -> str:
 
 def _email(value: str) -> str:
     try:
-        return validate_email(value, check_deliverability=False, test_environment=True).normalized
+        address = validate_email(value, check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError:
         _refuse("email_invalid")
+    if "=?" in address:  # In a header this begins an encoded word, which nobody's address is.
+        _refuse("email_invalid")
+    return address
 
 
 @lru_cache(maxsize=1)

@@ -9,14 +9,18 @@ from uuid import UUID
 
 from schemas.codes import DeliveryChannel
 from services.notifier import notification
-from services.notifier.gateway import Envelope, Later, LookupFailed, NotTaken, Outcome, Refused, Taken, Unsure
+from services.notifier.gateway import Envelope, Gateway, Later, LookupFailed, NotTaken, Outcome, Refused, Taken, Unsure
 from services.notifier.knowledge import Known
 from services.notifier.means import Means
 from services.notifier.notification import Notification, State, Wait, Why
 from services.notifier.schedule.quiet_hours import next_allowed, spread
 from services.notifier.standing import is_overtaken, is_withdrawn
+from services.runtime.dead_letters import place_of
+from services.runtime.logging import get_logger
 from services.wording import channels
 from services.wording.templates import Saying
+
+log = get_logger(__name__)
 
 _CONTACT_WAIT_S: Final = 2.0
 _CONTACT_WAITS: Final = 15
@@ -136,7 +140,7 @@ class Sender:
             else:
                 letters[channel].append((note, envelope))
         answers = await asyncio.gather(
-            *(means.gateways[channel].send([envelope for _, envelope in some]) for channel, some in letters.items())
+            *(_sent(means.gateways[channel], [envelope for _, envelope in some]) for channel, some in letters.items())
         )
         now = means.now()
         return [
@@ -183,6 +187,15 @@ class Sender:
                 failures.labels(channel=channel, why="connection_broke").inc()
                 notification.unsure(note, now=now, policy=policy)
         return note.wait is Wait.FALLBACK
+
+
+async def _sent(gateway: Gateway, envelopes: Sequence[Envelope]) -> Sequence[Outcome]:
+    """What became of each. Of a gateway that fails in a way nobody foresaw nothing is known: it is asked first."""
+    try:
+        return await gateway.send(envelopes)
+    except Exception as fault:  # noqa: BLE001 - whatever it is, nobody is written to twice
+        log.error("gateway.failed", channel=gateway.channel.value, count=len(envelopes), error=place_of(fault))  # noqa: TRY400
+        return [Unsure()] * len(envelopes)
 
 
 def _saying(note: Notification, known: Known) -> Saying:

@@ -18,12 +18,13 @@ from uuid import UUID
 
 import aiosmtplib
 import dkim
-from aiosmtplib.errors import SMTPException, SMTPResponseException, SMTPSenderRefused
+from aiosmtplib.errors import SMTPConnectError, SMTPException, SMTPResponseException, SMTPSenderRefused
 
 from schemas.codes import DeliveryChannel, Language
 from services.notifier.gateway import Envelope, Later, NotTaken, Outcome, Refused, Taken, Unanswerable, Unsure
 from services.notifier.lookup import Lookup
 from services.notifier.schedule.now import Now
+from services.runtime.dead_letters import place_of
 from services.runtime.logging import get_logger
 
 log = get_logger(__name__)
@@ -106,10 +107,9 @@ class SmtpGateway:
         return list(await asyncio.gather(*(self._send(envelope) for envelope in envelopes)))
 
     async def _send(self, envelope: Envelope) -> Outcome:
-        try:
-            octets = compose(envelope, self._account, date=format_datetime(self._now()))
-        except ValueError:
-            return Refused("address_not_valid")
+        octets = self._composed(envelope)
+        if not isinstance(octets, bytes):
+            return octets
         refusal, begun = None, False
         try:
             async with asyncio.timeout(self._account.send_s_max), self._connection() as client:
@@ -130,6 +130,16 @@ class SmtpGateway:
         if begun:
             return Unsure()
         return refusal or Later("provider_unreachable")
+
+    def _composed(self, envelope: Envelope) -> bytes | Refused | Later:
+        """The letter, or why there is none."""
+        try:
+            return compose(envelope, self._account, date=format_datetime(self._now()))
+        except ValueError:
+            return Refused("address_not_valid")
+        except Exception as fault:  # noqa: BLE001 - a wrong key, say: its neighbours go, and this one when it is mended
+            log.error("smtp.not_composed", error=place_of(fault))  # noqa: TRY400 - its words may quote the letter
+            return Later("not_composed")
 
     async def lookup(self, notification_id: UUID) -> Taken | NotTaken | Unanswerable:
         """See `Gateway`."""
@@ -181,8 +191,14 @@ class SmtpGateway:
             start_tls=account.starttls,
             timeout=account.send_s_max,
         )
-        await client.connect()
-        await client.ehlo()
+        try:
+            await client.connect()
+            await client.ehlo()
+        except SMTPResponseException as answer:
+            # Who does not let us in, at the greeting or at the login, says nothing about an address.
+            client.close()
+            log.warning("smtp.not_let_in", code=answer.code)
+            raise SMTPConnectError(f"not let in: {answer.code}") from answer
         return client
 
 
@@ -194,7 +210,10 @@ def compose(envelope: Envelope, account: SmtpAccount, *, date: str) -> bytes:
     """
     letter = EmailMessage(policy=SMTP.clone(utf8=not envelope.address.isascii()))
     letter["From"] = formataddr((account.names.get(envelope.language, ""), account.sender))
-    letter["To"] = envelope.address
+    try:
+        letter["To"] = envelope.address
+    except IndexError as error:  # What Python's parser makes of an empty encoded word.
+        raise ValueError("the address cannot stand in a header") from error
     letter["Subject"] = envelope.rendered.subject
     letter["Date"] = date
     letter["Message-ID"] = f"<{envelope.notification_id}@{account.domain}>"

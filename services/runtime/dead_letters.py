@@ -1,7 +1,8 @@
 """Messages set aside: what goes to `<topic>-dlq`, and how it is listed and replayed.
 
 A dead letter is the original record, key, value and headers untouched, with headers `dl_*` added that say why it is
-there and where it came from. The value stays what it was, so personal data in it stays sealed.
+there and where it came from. The value stays what it was, so personal data in it stays sealed; of one that is too large
+(see `_cut`) as much as fits.
 """
 
 import traceback
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from schemas.codec import Headers
-from services.runtime.producing import Record
+from services.runtime.producing import MESSAGE_BYTES_MAX, Record, size_of
 
 SUFFIX: Final = "-dlq"
 _PREFIX: Final = "dl_"
 _TEXT_BYTES_MAX: Final = 4000
 _FRAMES_MAX: Final = 6
+_LENGTH_BYTES: Final = 10
+"""That a length takes on the wire, at most."""
 
 
 class Why(StrEnum):
@@ -64,12 +67,22 @@ def dead_letter(
     if error is not None:
         added["dl_exception"] = place_of(error)
     kept = [(name, value) for name, value in original.headers if not name.startswith(_PREFIX)]
-    return Record(
+    letter = Record(
         topic=original.topic + SUFFIX,
         key=original.key,
         value=original.value,
         headers=kept + [(name, text.encode()[:_TEXT_BYTES_MAX]) for name, text in added.items()],
     )
+    return letter if size_of(letter) <= MESSAGE_BYTES_MAX else _cut(letter)
+
+
+def _cut(letter: Record) -> Record:
+    """As much of it as fits: what was compressed may be larger than any message of ours. Where all is, it says."""
+    value = letter.value or b""
+    headers = [(name, text) for name, text in letter.headers if name.startswith(_PREFIX)]
+    headers.append(("dl_cut", str(len(value)).encode()))
+    bare = Record(topic=letter.topic, key=(letter.key or b"")[:_TEXT_BYTES_MAX], value=b"", headers=headers)
+    return bare._replace(value=value[: MESSAGE_BYTES_MAX - size_of(bare) - _LENGTH_BYTES])
 
 
 def replayed(letter: Original, *, at: datetime) -> Record:
@@ -82,6 +95,11 @@ def replayed(letter: Original, *, at: datetime) -> Record:
     if not topic:
         raise ValueError(
             f"{letter.topic}/{letter.partition}/{letter.offset} has no header dl_topic: it is no dead letter of Amends"
+        )
+    if "cut" in (told := reasons(letter.headers)):
+        raise ValueError(
+            f"{letter.topic}/{letter.partition}/{letter.offset} was too large to be kept whole: all of it is at"
+            f" {topic}/{told['partition']}/{told['offset']} for as long as that topic keeps it"
         )
     kept = [(name, value) for name, value in letter.headers if not name.startswith(_PREFIX)]
     return Record(

@@ -47,8 +47,9 @@ class Letter:
 
     @property
     def home(self) -> str:
-        """The topic that it came from; empty when no header says so."""
-        return reasons(self.original.headers).get("topic", "")
+        """The topic that it goes back to; empty when no header names it, or when only a part of it is here."""
+        told = reasons(self.original.headers)
+        return "" if "cut" in told else told.get("topic", "")
 
     def summary(self) -> dict[str, Any]:
         """What lists show; never the payload."""

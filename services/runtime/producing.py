@@ -83,13 +83,18 @@ def _value(record: Record) -> bytes | None:
     return b"" if record.key is None and record.value is None else record.value
 
 
+def size_of(record: Record) -> int:
+    """Bytes that it has on the wire, without compression, at most."""
+    return int(DefaultRecordBatchBuilder.estimate_size_in_bytes(record.key, record.value, record.headers))
+
+
 def _require_size(record: Record) -> None:
     """What aiokafka does for a message, and leaves out for a batch.
 
     Raises:
         MessageSizeTooLargeError: no broker of ours would take it.
     """
-    size = DefaultRecordBatchBuilder.estimate_size_in_bytes(record.key, record.value, record.headers)
+    size = size_of(record)
     if size > MESSAGE_BYTES_MAX:
         raise MessageSizeTooLargeError(f"a message of {size} bytes is larger than {MESSAGE_BYTES_MAX}")
 

@@ -18,7 +18,7 @@ from schemas.message import Message
 from schemas.topics import Topic
 from services.runtime.consuming import BatchHandler, Consumption, Received, Refusal
 from services.runtime.metrics import ConsumingMetrics, ProducingMetrics
-from services.runtime.producing import Outgoing, Producer, Record
+from services.runtime.producing import MESSAGE_BYTES_MAX, Outgoing, Producer, Record
 from services.runtime.readiness import Readiness
 from services.runtime.settings import RuntimeSettings
 
@@ -133,11 +133,12 @@ class Bench:
     async def topic(self, name: str = "in", *, partitions: int = PARTITIONS, **configs: str) -> Topic:
         """Make a topic of probes and its dead letters."""
         topic = probe_topic(self.prefix + name)
+        large = {"max.message.bytes": str(MESSAGE_BYTES_MAX + 100_000)}
         async with self.admin() as admin:
             await admin.create_topics(
                 [
                     NewTopic(topic.name, partitions, 1, topic_configs=configs),
-                    NewTopic(topic.dead_letters, partitions, 1),
+                    NewTopic(topic.dead_letters, partitions, 1, topic_configs=large),
                 ]
             )
         return topic

@@ -79,6 +79,22 @@ async def test_bytes_that_are_no_message_are_dead_lettered_without_reaching_the_
     assert "ce_type is missing" in reasons(letter.headers)["reason"]
 
 
+async def test_what_is_large_when_it_is_unpacked_stops_nobody(bench: Bench) -> None:
+    """Compressed it fits its topic, and no dead letter holds it whole: its neighbours are handled, the rest is kept."""
+    topic, log = await bench.topic(), Log()
+    await bench.publish(topic, probes(5))
+    packed = AIOKafkaProducer(bootstrap_servers=bench.kafka, compression_type="gzip", max_request_size=4_000_000)
+    async with packed:
+        at = await packed.send_and_wait(topic.name, b"x" * 2_500_000, key=b"key-0")
+    await bench.publish(topic, probes(5, start=5))
+    async with bench.consuming([topic], log):
+        await eventually(lambda: len(log.received) == 10)
+        await eventually(lambda: bench.records(topic.dead_letters))
+    (letter,) = await bench.records(topic.dead_letters)
+    told = reasons(letter.headers)
+    assert (told["partition"], told["offset"], told["cut"]) == (str(at.partition), str(at.offset), "2500000")
+
+
 async def test_a_static_member_comes_back_to_its_partitions_without_a_rebalance(bench: Bench) -> None:
     """A restart within the session's timeout changes nothing for the others."""
     topic, log = await bench.topic(), Log()

@@ -63,6 +63,11 @@ def test_every_problem_is_told_at_once() -> None:
     }
 
 
+def test_an_address_that_no_letter_can_bear_is_refused() -> None:
+    """It would be read as an encoded word in the header of a letter."""
+    assert codes(complainant={"email": "=?utf-8?q??=@example.com"}) == [("complainant.email", "email_invalid")]
+
+
 @pytest.mark.parametrize(
     ("given", "phone"),
     [

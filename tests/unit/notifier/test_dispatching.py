@@ -203,6 +203,24 @@ async def test_a_clock_that_is_set_back_makes_nobody_forget_a_message(world: Wor
     assert world.publisher.story == ["requested", "sent", "failed", "sent", "delivered"]
 
 
+async def test_a_gateway_that_breaks_doubles_nothing(world: World) -> None:
+    """What it sent before it failed nobody knows: each provider is asked before anything goes again."""
+    send = world.email.send
+
+    async def fails(envelopes: Any) -> Any:
+        await send(envelopes)
+        raise IndexError
+
+    world.email.send = fails  # type: ignore[method-assign]
+    by_mail, by_sms = notice(used=Channel.EMAIL), notice(number=1)
+    worker = world.worker()
+    await worker.take_in([(by_mail, None), (by_sms, None)])
+    world.email.send = send  # type: ignore[method-assign]
+    await world.pass_time(worker, world.policy.lookup_after_s)
+    assert [envelope.notification_id for envelope in world.email.sent] == [by_mail.id]
+    assert [envelope.notification_id for envelope in world.sms.sent] == [by_sms.id]
+
+
 async def test_all_segments_must_arrive(world: World) -> None:
     """A text of two is delivered with the second receipt."""
     world.sms.outcomes = [Taken(("a", "b"))]

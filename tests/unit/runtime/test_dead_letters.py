@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from services.runtime.dead_letters import Original, Why, dead_letter, reasons, replayed
-from services.runtime.letters import Remembered
+from services.runtime.letters import Letter, Remembered
+from services.runtime.producing import MESSAGE_BYTES_MAX, size_of
 
 AT = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 ORIGINAL = Original("ticket-event", 3, 17, b"key", b'{"a":1}', [("ce_type", b"x"), ("traceparent", b"00-1")])
@@ -45,6 +46,18 @@ def test_what_is_no_dead_letter_is_not_replayed() -> None:
     """It does not say where it belongs."""
     with pytest.raises(ValueError, match="dl_topic"):
         replayed(ORIGINAL, at=AT)
+
+
+def test_one_that_is_too_large_is_kept_in_part_and_says_where_all_of_it_is() -> None:
+    """What came compressed may be larger than any message of ours: it must not stop who sets it aside."""
+    large = ORIGINAL._replace(value=b"x" * 3_000_000, headers=[("ce_type", b"x" * 100_000)])
+    letter = dead_letter(large, consumer="amends-router", why=Why.UNDECODABLE, reason="large", error=None, at=AT)
+    assert MESSAGE_BYTES_MAX - 100 < size_of(letter) <= MESSAGE_BYTES_MAX
+    assert reasons(letter.headers)["cut"] == "3000000"
+    kept = Original(letter.topic, 3, 0, letter.key, letter.value, letter.headers)
+    assert Letter(kept, at=AT, was_replayed=False).home == ""
+    with pytest.raises(ValueError, match="ticket-event/3/17"):
+        replayed(kept, at=AT)
 
 
 def test_replayed_letters_are_remembered_one_by_one_and_across_runs() -> None:
