@@ -86,6 +86,12 @@ class _Run:
     def __post_init__(self) -> None:
         self.waiting = deque(self.commands)
 
+    def ticket_at(self, sequence: int) -> Ticket:
+        """The ticket as it was behind an event: what follows from that says the same whenever it is told."""
+        stored = (event for events in self.stored.values() for event in events)
+        known = sorted((*stored, *(event for event, _ in self.new)), key=lambda event: event.sequence)
+        return fold(event for event in known if event.sequence <= sequence)
+
     def advance(self) -> Need | None:
         """Decide on until an assignment is needed, or all is decided."""
         while self.waiting:
@@ -142,7 +148,8 @@ class CommandHandler:
                     for event, trace in [*((event, None) for event in run.untold), *run.again, *run.new]:
                         settled.outgoing.append(Outgoing(TICKET_EVENT, event, trace))
                         if isinstance(event, TicketLinked):
-                            settled.outgoing.append(Outgoing(TICKET_COMMAND, absorbing(run.ticket, event), trace))
+                            told = absorbing(run.ticket_at(event.sequence), event)
+                            settled.outgoing.append(Outgoing(TICKET_COMMAND, told, trace))
             pending = await self._runs({ticket: by_ticket[ticket] for ticket in lost})
         if unknown:
             await self._look_for(settled, unknown)
