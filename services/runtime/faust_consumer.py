@@ -7,6 +7,7 @@ What is replaced in faust-streaming 0.15.3, and why:
 - seeking after a rebalance: to the ledger's offsets, because Faust leaves a partition where it is when nothing was ever
   committed, with whatever it had read and dropped gone;
 - reading on behind what aiokafka cannot read, which would crash Faust again and again: `unreadable.py`;
+- what takes an offset and is no record: passed over, or a partition that ends with a transaction never counts as read;
 - remembering what was read, and dropping what comes again: the ledger knows better;
 - the way of records to the stream: one event per poll, not one with two tasks and a lock for each record, which cost
   half the throughput;
@@ -46,6 +47,7 @@ _FETCH_BYTES_MAX = 256 * 1024
 _QUEUE_MAX = 2
 """Polls that wait in the stream."""
 _JAM_POLL_S = 0.002
+_LOOK_AROUND_S = 1.0
 _POLL_RECORDS_MAX = 1000
 
 Offsets = dict[tuple[str, int], int]
@@ -126,6 +128,17 @@ class _Thread(driver.AIOKafkaConsumerThread):
 
         return cast("Offsets", await self.call_thread(ask))
 
+    async def reached(self) -> Offsets:
+        """Where fetching goes on, by partition."""
+
+        async def ask() -> Offsets:
+            # `position` waits for one where there is none, and one of the thread's few workers with it.
+            subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001 - see above
+            known = subscription.assignment.all_consumed_offsets() if subscription and subscription.assignment else {}
+            return {Place(*place): of.offset for place, of in known.items()}
+
+        return cast("Offsets", await self.call_thread(ask))
+
     async def read_around(self, starts: Offsets) -> list[Any]:
         """See `unreadable.read_around`."""
 
@@ -172,6 +185,11 @@ class _Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._read_offset = _Forgetful()
         self._committing = asyncio.Lock()
+        self._passed_on: Offsets = {}
+        """The last that the stream was given, by partition."""
+        self._read_again: Offsets = {}
+        """From where a partition is being read again, because it ends with what may be no record."""
+        self._look_around_at = 0.0
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
@@ -199,6 +217,8 @@ class _Consumer(driver.Consumer):
                     if channel.queue.full():
                         await self._wait_for_room(channel.queue)
                     channel.queue.force_put_nowait(event)
+                    self._passed_on.update({(r.topic, r.partition): r.offset for r in event.value})
+                await self._pass_over()
                 # A fetch that gives records at once, again and again, must not keep all others waiting.
                 await asyncio.sleep(0)
         except (asyncio.CancelledError, ConsumerStoppedError):
@@ -225,6 +245,32 @@ class _Consumer(driver.Consumer):
         except (KafkaError, IllegalStateError) as error:
             log.warning("unreadable.not_passed", error=type(error).__name__)
             return None
+
+    async def _pass_over(self) -> None:
+        """Let the ledger go past what takes offsets and is no record, as the marker that ends a transaction.
+
+        Fetching has gone past it, and the stream was given nothing that the ledger has not. A record that was lost on
+        the way would look the same; so it is read again first, and what does not come then, either, is none.
+        """
+        app, loop = self._application, asyncio.get_running_loop()
+        generation = app.consumer_generation_id
+        if loop.time() < self._look_around_at or generation != app.assigned_generation or app.rebalancing_now:
+            return
+        self._look_around_at = loop.time() + _LOOK_AROUND_S
+        reached = await self._thread.reached()
+        if generation != app.consumer_generation_id:
+            return
+        again: Offsets = {}
+        for place, offset in app.ledger.next_offsets().items():
+            if reached.get(place, 0) <= offset or self._passed_on.get(place, -1) >= offset:
+                self._read_again.pop(place, None)
+            elif self._read_again.get(place) == offset:
+                del self._read_again[place]
+                app.ledger.skip(place, reached[place])
+            else:
+                again[place] = self._read_again[place] = offset
+        if again:
+            await self._thread.seek_all(again)
 
     def _event(self, records: list[Any]) -> Any:
         if not records:
@@ -273,6 +319,8 @@ class _Consumer(driver.Consumer):
                 return
             app.ledger.assign(starts=starts, ends=ends)
             app.assigned_generation = generation
+            self._passed_on.clear()
+            self._read_again.clear()
         await self._thread.seek_all(app.ledger.next_offsets())
 
     async def reread(self, place: tuple[str, int]) -> None:

@@ -29,7 +29,7 @@ class Delivery(Enum):
 
 
 class _Track:
-    __slots__ = ("committed", "done", "next_offset", "outstanding", "reread_until")
+    __slots__ = ("committed", "done", "dropped", "next_offset", "outstanding", "reread_until")
 
     def __init__(self, start: int) -> None:
         self.committed = start
@@ -37,6 +37,8 @@ class _Track:
         self.outstanding: deque[int] = deque()
         self.done: set[int] = set()
         self.reread_until: int | None = None
+        self.dropped = -1
+        """The last that came from before what is being read again."""
 
     @property
     def position(self) -> int:
@@ -83,14 +85,25 @@ class Ledger:
         if track is None or offset < track.next_offset:
             return Delivery.DROP
         if track.reread_until is not None and offset > track.reread_until:
-            return Delivery.DROP
-        if track.reread_until is None and offset > track.next_offset:
+            # What was fetched before goes on without a gap. Another gap: more was deleted while it was read again.
+            is_next, track.dropped = offset == track.dropped + 1, offset
+            if is_next:
+                return Delivery.DROP
             track.reread_until = offset
+            return Delivery.REREAD
+        if track.reread_until is None and offset > track.next_offset:
+            track.reread_until = track.dropped = offset
             return Delivery.REREAD
         track.reread_until = None
         track.next_offset = offset + 1
         track.outstanding.append(offset)
         return Delivery.TAKE
+
+    def skip(self, place: tuple[str, int], offset: int) -> None:
+        """Nothing before `offset` is a record that is still to arrive: markers of transactions take offsets, too."""
+        track = self._tracks.get(place)
+        if track is not None:
+            track.next_offset = max(track.next_offset, offset)
 
     def finish(self, place: tuple[str, int], offset: int) -> None:
         """A delivered record needs nothing more."""

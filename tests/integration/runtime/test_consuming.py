@@ -95,6 +95,28 @@ async def test_what_is_large_when_it_is_unpacked_stops_nobody(bench: Bench) -> N
     assert (told["partition"], told["offset"], told["cut"]) == (str(at.partition), str(at.offset), "2500000")
 
 
+async def test_a_partition_that_ends_with_a_transaction_is_caught_up_with(bench: Bench) -> None:
+    """Its last offset is a marker and no record: nothing waits, and what comes after it is read once."""
+    topic, log = await bench.topic(), Log()
+    async with AIOKafkaProducer(bootstrap_servers=bench.kafka, transactional_id=f"{bench.prefix}tx") as producer:
+        for start in (0, 10):
+            async with producer.transaction():
+                for message in probes(10, start=start):
+                    encoded = encode(message)
+                    await producer.send_and_wait(topic.name, encoded.value, key=encoded.key, headers=encoded.headers)
+    async with bench.consuming([topic], log) as consumption:
+
+        def is_caught_up() -> bool:
+            owned = consumption.ownership.partitions
+            return len(owned) == PARTITIONS and all(map(consumption.ownership.caught_up, owned))
+
+        await eventually(is_caught_up, what="all partitions are caught up with")
+        assert sum((await consumption.backlog()).values()) == 0
+        await bench.publish(topic, probes(10, start=20))
+        await eventually(lambda: len(log.received) >= 30)
+    assert sorted(log.numbers) == list(range(30))
+
+
 async def test_a_static_member_comes_back_to_its_partitions_without_a_rebalance(bench: Bench) -> None:
     """A restart within the session's timeout changes nothing for the others."""
     topic, log = await bench.topic(), Log()

@@ -57,6 +57,27 @@ def test_what_was_lost_in_a_gap_arrives_when_read_again(ledger: Ledger) -> None:
     ]
 
 
+def test_more_that_is_deleted_while_a_gap_is_read_again_is_believed_then(ledger: Ledger) -> None:
+    """Retention goes on meanwhile; the partition does, too."""
+    assert ledger.deliver(HERE, 33) is Delivery.REREAD
+    assert [ledger.deliver(HERE, offset) for offset in (34, 35)] == [Delivery.DROP] * 2
+    assert ledger.deliver(HERE, 40) is Delivery.REREAD
+    assert ledger.deliver(HERE, 41) is Delivery.DROP
+    assert [ledger.deliver(HERE, offset) for offset in (40, 41)] == [Delivery.TAKE] * 2
+
+
+def test_what_is_no_record_is_passed_over(ledger: Ledger) -> None:
+    """A transaction ends with a marker that takes an offset; what is in hand is still to be finished."""
+    ledger.assign(starts={HERE: 30}, ends={HERE: 32})
+    ledger.deliver(HERE, 30)
+    ledger.skip(HERE, 32)
+    assert not ledger.caught_up(0)
+    ledger.finish(HERE, 30)
+    assert ledger.caught_up(0)
+    assert ledger.committable() == {HERE: 32}
+    assert ledger.deliver(HERE, 32) is Delivery.TAKE
+
+
 def test_caught_up_needs_everything_before_the_end_finished_in_every_topic(ledger: Ledger) -> None:
     """Delivered is not enough, and a partition that is not owned never is."""
     other = Place("other", 0)
