@@ -115,8 +115,8 @@ class DeadlineStore(Protocol):
     async def live(self, worker: str, *, now: Seconds) -> None:
         """Say that this worker lives."""
 
-    async def living(self, *, since: Seconds) -> set[str]:
-        """The workers of all services that have said so since then."""
+    async def living(self, *, since: Seconds, until: Seconds) -> set[str]:
+        """The workers of all services that last said so between these."""
 
 
 def worker_of(token: str) -> str:
@@ -264,12 +264,12 @@ class MongoDeadlineStore:
         """See `DeadlineStore`."""
         await self._workers.update_one({"_id": worker}, {"$set": {"seen_at": _date(now)}}, upsert=True)
 
-    async def living(self, *, since: Seconds) -> set[str]:
+    async def living(self, *, since: Seconds, until: Seconds) -> set[str]:
         """See `DeadlineStore`."""
         found = await self._workers.find({}).to_list(None)
         if len(found) > _WORKERS_MAX:
             await self._workers.delete_many({"seen_at": {"$lt": _date(since - _FORGOTTEN_S)}})
-        return {d["_id"] for d in found if d["seen_at"] >= _date(since)}
+        return {d["_id"] for d in found if _date(since) <= d["seen_at"] <= _date(until)}
 
 
 def kept_seconds(at: datetime) -> Seconds:

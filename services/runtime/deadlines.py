@@ -33,6 +33,7 @@ from services.runtime.deadline_store import (
 from services.runtime.deadline_window import Window
 from services.runtime.logging import get_logger
 from services.runtime.metrics import DeadlineMetrics
+from services.runtime.producing import PublishFailed
 from services.runtime.retries import FAILED, is_unavailable
 from services.runtime.time_source import Clock
 
@@ -122,6 +123,8 @@ class Deadlines:
         self._generation = 0
         self._started_at: Seconds = 0.0
         self._followed_at: Seconds = 0.0
+        self._is_cut_off = False
+        """Whether Kafka does not take what this worker tells. Perhaps another's it does."""
         self._alive: set[str] = set()
         self._living: set[str] = set()
         self._on_due: OnDue
@@ -181,12 +184,16 @@ class Deadlines:
         await asyncio.gather(*self._loops, *self._handling, return_exceptions=True)
 
     async def _live(self) -> None:
-        """Say that this worker lives and follows its shards, for ever: beside the ticks, which take long at times."""
+        """Say that this worker lives and follows its shards, for ever: beside the ticks, which take long at times.
+
+        One that is cut off from Kafka does not say so: what it has in hand is taken over by whoever can tell it.
+        """
         while True:
             with contextlib.suppress(*FAILED):  # The ticks meet the same, and say so.
                 await self._clock.sync()
                 now = self._clock.time()
-                await self._store.live(self._worker, now=now)
+                if not self._is_cut_off:
+                    await self._store.live(self._worker, now=now)
                 if self.is_following(now) and now - self._followed_at >= self._timing.followed_s / 6:
                     await self._follow(now)
             await self._clock.wait(None, self._timing.lease_s / 3)
@@ -205,13 +212,15 @@ class Deadlines:
             await self._clock.wait(None, self._timing.tick_s)
 
     async def _tick(self, now: Seconds) -> None:
-        self._living = await self._store.living(since=now - self._timing.lease_s)
+        # Whoever says it from a time to come has died before the clock was set back.
+        ahead = now + self._timing.followed_s
+        self._living = await self._store.living(since=now - self._timing.lease_s, until=ahead)
         generation, partitions = self._owner.generation, self._owner.partitions
         if generation == 0:
             return  # Until it has been given a share once, nobody knows whether others are at work.
         alive_since = max(self._started_at, now - self._timing.followed_s)
         shards = await self._store.shards(self._service)
-        alive = {s.name for s in shards if s.state is ShardState.OPEN and s.followed_at >= alive_since}
+        alive = {s.name for s in shards if s.state is ShardState.OPEN and alive_since <= s.followed_at <= ahead}
         own = {f"{self._service}:{p}": p for p in partitions}
         if generation != self._generation:
             await self._store.set_shards(sorted(own.keys() - alive), state=ShardState.CLOSED, now=now)
@@ -265,7 +274,7 @@ class Deadlines:
     async def _sweep(self, alive: set[str], now: Seconds) -> None:
         """Take in what is overdue in any open shard."""
         begun_at = self._clock.time()
-        if begun_at < self._sweep_at:
+        if begun_at < self._sweep_at or self._is_cut_off:
             return
         late = now - self._timing.swept_after_s
         next_due = self._window.next_due
@@ -322,7 +331,7 @@ class Deadlines:
         async def claim() -> list[Due]:
             now = self._clock.time()
             # After a long outage an unread event may have made them void; they are read anew when their shard is open.
-            if not self.is_following(now):
+            if self._is_cut_off or not self.is_following(now):
                 return []
             return await self._store.claim(ids, now=now, is_held=self._is_held, token=token)
 
@@ -350,7 +359,12 @@ class Deadlines:
 
         async def handle() -> None:
             tried = next(tries)
-            await self._on_due([replace(d, attempts=d.attempts + tried) for d in due] if tried else due)
+            try:
+                await self._on_due([replace(d, attempts=d.attempts + tried) for d in due] if tried else due)
+            except Exception as error:
+                self._is_cut_off = isinstance(error, PublishFailed)
+                raise
+            self._is_cut_off = False
 
         try:
             await self._persist(handle)

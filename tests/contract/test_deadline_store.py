@@ -110,8 +110,9 @@ async def test_who_lives(store: DeadlineStore) -> None:
     await store.live("w1", now=T)
     await store.live("w2", now=T)
     await store.live("w2", now=T + 5)
-    assert await store.living(since=T) == {"w1", "w2"}
-    assert await store.living(since=T + 1) == {"w2"}
+    assert await store.living(since=T, until=T + 9) == {"w1", "w2"}
+    assert await store.living(since=T + 1, until=T + 9) == {"w2"}
+    assert await store.living(since=T - 9, until=T) == {"w1"}
 
 
 async def test_done_deletes_only_the_claimers_own(store: DeadlineStore) -> None:

@@ -170,10 +170,10 @@ class MemoryDeadlineStore:
         await self._enter("live")
         self._workers[worker] = now
 
-    async def living(self, *, since: Seconds) -> set[str]:
+    async def living(self, *, since: Seconds, until: Seconds) -> set[str]:
         """See `DeadlineStore`."""
         await self._enter("living")
-        return {worker for worker, seen_at in self._workers.items() if seen_at >= since}
+        return {worker for worker, seen_at in self._workers.items() if since <= seen_at <= until}
 
     def _held(self, ids: Sequence[str], token: str) -> list[tuple[str, _Kept]]:
         return [(i, k) for i in ids if (k := self.kept.get(i)) is not None and k.fired_by == token]

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from services.runtime.deadline_store import Deadline, ShardState
 from services.runtime.deadlines import Deadlines, Due, Timing
 from services.runtime.metrics import DeadlineMetrics
+from services.runtime.producing import PublishFailed
 from tests.unit.runtime.fakes import MemoryDeadlineStore, VirtualClock
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -430,6 +431,58 @@ async def test_handler_away_is_retried_and_keeps_its_lease(start: Start, clock: 
     assert journal.ids == ["a"]
     assert journal.fired[0][1] < 31.1
     assert calls < 50
+
+
+async def test_a_worker_that_is_cut_off_from_kafka_gives_way_to_one_that_is_not(
+    clock: VirtualClock, store: MemoryDeadlineStore, journal: Journal
+) -> None:
+    """What it has in hand and what comes due are told by the other; when Kafka is back it takes part again."""
+    is_away = True
+
+    async def cut_off(due: Sequence[Due]) -> None:
+        if is_away:
+            raise PublishFailed
+        await journal.on_due(due)
+
+    first, second = (Deadlines("sla", store, DeadlineMetrics(CollectorRegistry()), clock=clock, timing=Timing())
+                     for _ in range(2))  # fmt: skip
+    first.start(cut_off, Share(1))
+    second.start(journal.on_due, Share(2))
+    await clock.advance(1)
+    await first.arm([deadline("in hand", 2), deadline("later", 60)])
+    await clock.advance(90)
+    assert journal.ids == ["in hand", "later"]
+    assert [at < due + 1.2 for (_, at), due in zip(journal.fired, (2, 60), strict=True)] == [True, True]
+    await second.abandon()
+    is_away = False
+    await clock.advance(5)
+    await first.arm([deadline("again", 100)])
+    await clock.advance(10)
+    await first.abandon()
+    assert [(id_, round(at)) for id_, at in journal.fired if id_ == "again"] == [("again", 100)]
+
+
+async def test_who_died_before_the_clock_was_set_back_holds_nothing(
+    clock: VirtualClock, store: MemoryDeadlineStore, journal: Journal
+) -> None:
+    """That it lived at a time to come says nothing."""
+
+    async def never(_due: Sequence[Due]) -> None:
+        await asyncio.Event().wait()
+
+    first, second = (Deadlines("sla", store, DeadlineMetrics(CollectorRegistry()), clock=clock, timing=Timing())
+                     for _ in range(2))  # fmt: skip
+    first.start(never, Share(1))
+    second.start(journal.on_due, Share(2))
+    await clock.advance(1)
+    await first.arm([deadline("a", 2)])
+    await clock.advance(1.1)
+    await first.abandon()
+    clock.jump(-600)
+    await clock.advance(610)
+    await second.abandon()
+    assert journal.ids == ["a"]
+    assert journal.fired[0][1] < 4
 
 
 async def test_a_failing_one_does_not_hold_up_its_neighbours(
