@@ -55,6 +55,7 @@ class Dispatcher:
 
         Messages of one ticket go in order.
         """
+        notices = await self._not_said(notices)
         waves: list[list[tuple[Notice, str | None]]] = []
         position: Counter[UUID] = Counter()
         for notice, trace in {n.id: (n, t) for n, t in notices}.values():
@@ -65,6 +66,23 @@ class Dispatcher:
             waves[number].append((notice, trace))
         for wave in waves:
             await _in_chunks(self._take_in, wave)
+
+    async def _not_said(self, notices: Sequence[tuple[Notice, str | None]]) -> Sequence[tuple[Notice, str | None]]:
+        """Without those that another one says, or said; one that was taken back before it went says nothing."""
+        others = {id_ for notice, _ in notices for id_ in notice.unless}
+        if not others:
+            return notices
+        going = {notice.id for notice, _ in notices}
+        stored = await self._means.store.load(list(others))
+
+        def says(id_: UUID, *, taken_back: bool) -> bool:
+            return bool(stored[id_].attempts) or not taken_back if id_ in stored else id_ in going and not taken_back
+
+        return [
+            (notice, trace)
+            for notice, trace in notices
+            if not any(says(id_, taken_back=taken_back) for id_, taken_back in notice.unless.items())
+        ]
 
     async def take_up(self, ids: Sequence[UUID], *, due_by: datetime, again: bool = False) -> None:
         """See to messages whose time has come.

@@ -49,6 +49,9 @@ class Later:
 class Unsure:
     """The connection broke when it may have been taken."""
 
+    segments: int = 1
+    """How many a provider knows that has taken all of it."""
+
 
 Outcome = Taken | Refused | Later | Unsure
 

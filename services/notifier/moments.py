@@ -17,7 +17,7 @@ from functools import singledispatch
 from typing import Any, Final
 from uuid import UUID
 
-from schemas import events, sla
+from schemas import events, ids, sla
 from schemas.codes import ActorKind, ApologyTier, Clock, Moment, Severity, TicketState
 from schemas.message import Message
 from schemas.topics import MESSAGES
@@ -82,7 +82,7 @@ class Addressee:
     withdrawn: set[UUID] = field(default_factory=set)
     """Facts that turned out not to hold."""
     apologised: dict[str, list[UUID]] = field(default_factory=dict)
-    """Breaches by `clock:cycle`. One that is taken back and told anew has another id, and the same apology."""
+    """Breaches by `clock:cycle`. One that is taken back and told anew has another id, and one apology is for all."""
     held: list[tuple[str, str]] = field(default_factory=list)
     """(type, JSON) of facts that came before the opening."""
     stored: tuple[int, int] = field(default=(0, 0), compare=False)
@@ -169,7 +169,7 @@ def _on_fact(who: Addressee, fact: sla.SlaFact, policy: NotificationPolicy) -> l
     if isinstance(fact, sla.SlaBreached):
         notices = _apology(who, fact, policy)
     elif isinstance(fact, sla.SlaCorrected):
-        who.withdrawn.add(next((told[0] for told in who.apologised.values() if fact.corrects in told), fact.corrects))
+        who.withdrawn.add(fact.corrects)
     elif fact.due_at and isinstance(fact, (sla.SlaStarted, *_MOVED)):
         if isinstance(fact, _MOVED) and fact.clock in policy.told_clocks:
             notices = _moved(who, fact, fact.due_at, policy)
@@ -211,19 +211,20 @@ def _apology(who: Addressee, fact: sla.SlaBreached, policy: NotificationPolicy) 
         # What followed from it was told before it was remembered. Telling that again would not end where the delivery
         # of this very apology is what showed the breach: each would call forth the other.
         return []
+    unless = {ids.notification_id(who.ticket_id, Moment.BREACHED_APOLOGY, str(b)): b in who.withdrawn for b in told}
     told.append(fact.fact_id)
-    who.withdrawn.discard(told[0])
     return [
         _notice(
             who,
             Moment.BREACHED_APOLOGY,
-            told[0],
+            fact.fact_id,
             fact.breached_at,
             {
                 "about": _about(fact.clock),
                 "due_at": fact.breached_at,
                 "tier": (ApologyTier.REGIONAL_HEAD if who.major else tier).value,
             },
+            unless=unless,
         ),
     ]
 
@@ -387,6 +388,7 @@ def _notice(
     *,
     person: Person | None = None,
     note_ref: UUID | None = None,
+    unless: Mapping[UUID, bool] | None = None,
 ) -> Notice:
     to = person or who.person
     assert to is not None
@@ -400,4 +402,5 @@ def _notice(
         severity=who.severity,
         facts={"number": who.number, **facts},
         note_ref=note_ref,
+        unless=unless or {},
     )

@@ -73,6 +73,8 @@ class Attempt:
     """What the provider calls it, one id for each segment. Empty though it was sent: its answer was lost."""
     delivered: frozenset[str] = frozenset()
     """Those of which a receipt said that they arrived."""
+    segments: int = 0
+    """How many were being given to a provider when its answer was lost. 0: that did not happen."""
     delivered_at: datetime | None = None
     failed_at: datetime | None = None
     why: str = ""
@@ -219,8 +221,10 @@ def no_receipt(note: Notification, *, now: datetime) -> None:
     wait(note, Wait.FALLBACK, until=now)
 
 
-def unsure(note: Notification, *, now: datetime, policy: NotificationPolicy) -> None:
-    """The connection broke when it may have been taken."""
+def unsure(note: Notification, *, now: datetime, policy: NotificationPolicy, segments: int = 0) -> None:
+    """The connection broke when it may have been taken, all of its segments or some."""
+    if segments:
+        note.attempts[-1].segments = segments
     wait(note, Wait.LOOKUP, until=now + timedelta(seconds=policy.lookup_after_s))
 
 

@@ -239,6 +239,7 @@ def _attempt_document(attempt: Attempt) -> dict[str, Any]:
         "delivered_at": attempt.delivered_at,
         "failed_at": attempt.failed_at,
         "why": attempt.why,
+        **({"segments": attempt.segments} if attempt.segments else {}),
     }
 
 

@@ -108,10 +108,10 @@ class Sender:
             except LookupFailed:
                 notification.unsure(note, now=means.now(), policy=means.policy)
                 return
-            if isinstance(found, Taken):
+            if isinstance(found, Taken) and not _is_part(note, channel, found):
                 self._take(note, channel, found)
                 return
-            if not isinstance(found, NotTaken):
+            if not isinstance(found, (Taken, NotTaken)):
                 unknown = unknown or channel
         if unknown and means.policy.when_unknown == "count_as_sent":
             self._take(note, unknown, Taken())
@@ -183,10 +183,16 @@ class Sender:
             case Later(why=why):
                 failures.labels(channel=channel, why=why).inc()
                 notification.later(note, why, now=now, policy=policy, channels=ways)
-            case Unsure():
+            case Unsure(segments=segments):
                 failures.labels(channel=channel, why="connection_broke").inc()
-                notification.unsure(note, now=now, policy=policy)
+                notification.unsure(note, now=now, policy=policy, segments=segments)
         return note.wait is Wait.FALLBACK
+
+
+def _is_part(note: Notification, channel: DeliveryChannel, found: Taken) -> bool:
+    """Whether a provider has some segments only. Sent again: a telephone joins what has one reference."""
+    attempt = note.current
+    return attempt is not None and attempt.channel is channel and len(found.provider_ids) < attempt.segments
 
 
 async def _sent(gateway: Gateway, envelopes: Sequence[Envelope]) -> Sequence[Outcome]:

@@ -287,7 +287,8 @@ class _Text:
 
     @property
     def outcome(self) -> Outcome:
-        return _worst(self.outcomes.values())
+        worst = _worst(self.outcomes.values())
+        return Unsure(len(self.segments)) if isinstance(worst, Unsure) else worst
 
     @property
     def is_worth_waiting(self) -> bool:

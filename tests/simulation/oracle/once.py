@@ -1,7 +1,7 @@
 """Invariant 2: effects happen once, however often their cause is delivered."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -172,7 +172,7 @@ def _owed(reading: Reading) -> Iterator[Violation]:
     occasions = {e.id for events in reading.events.values() for e in events}
     for note, told in reading.notified.items():
         first = told[0].payload
-        asked[(first["ticket_id"], *_occasion(reading, first))] += 1
+        asked[(first["ticket_id"], *_occasion(reading, first))] += not _went_unsaid(told)
         if first["occasion"] not in occasions and first["occasion"] not in reading.firsts[SLA_EVENT]:
             yield Violation(2, note, f"is about {first['moment']} by {first['occasion']}, which nothing tells of")
     for ticket, event in ((t, e) for t, events in reading.events.items() for e in events if _is_owed(e)):
@@ -188,6 +188,12 @@ def _owed(reading: Reading) -> Iterator[Violation]:
                 about = ("breached_apology", said["clock"], str(said["cycle"]))
                 if asked[(ticket, *about)] != 1:
                     yield Violation(2, ticket, f"{asked[(ticket, *about)]} apologies for {about[1:]}")
+
+
+def _went_unsaid(told: Sequence[Recorded]) -> bool:
+    """Whether what it says was taken back before any of it was sent: it is still owed when it turns out to hold."""
+    withdrawn = any(r.verb == "suppressed" and r.payload["why"] == "withdrawn" for r in told)
+    return withdrawn and not any(r.verb == "sent" for r in told)
 
 
 def _is_owed(event: Recorded) -> bool:

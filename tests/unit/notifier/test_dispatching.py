@@ -376,6 +376,17 @@ async def test_an_unsure_outcome_is_cleared_up_by_asking(world: World) -> None:
     assert world.note(notice()).attempts[-1].provider_ids == ("late",)
 
 
+async def test_a_text_of_which_a_provider_has_a_part_is_sent_whole(world: World) -> None:
+    """The connection broke between two segments: one that arrived is not the text."""
+    world.sms.outcomes = [Unsure(segments=2)]
+    worker = world.worker()
+    await worker.take_in([(notice(), None)])
+    world.sms.known[notice().id] = Taken(("half",), arrived=True)
+    await world.pass_time(worker, 3)
+    assert len(world.sms.sent) == 1
+    assert world.note(notice()).state is State.SENT
+
+
 @pytest.mark.parametrize("part", ["store", "publisher"])
 async def test_what_was_sent_is_known_when_the_mark_could_not_be_written(world: World, part: str) -> None:
     """The batch is handled again by the same worker, and nothing goes out twice though nobody can be asked."""

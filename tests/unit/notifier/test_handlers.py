@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
+
+import pytest
 
 from schemas import ids
 from schemas.codes import Channel, Clock, ClockState, Moment, TicketState
@@ -187,6 +189,42 @@ async def test_an_apology_is_withdrawn_with_its_breach(policy: NotificationPolic
     await notifier.handle(batch(breach, correction))
     await world.pass_by(notifier, 86_400)
     assert len(world.texts) == 1
+
+
+@pytest.mark.parametrize("hour", [48, 48 + 11])
+async def test_a_breach_that_comes_anew_is_apologised_for_where_nobody_was(
+    policy: NotificationPolicy, hour: int
+) -> None:
+    """The first was taken back before its apology went, at once or in the night; told a third time, it is one."""
+    world = scene(policy)
+    notifier = world.open()
+    await notifier.handle(batch(opened(), classified(), fact(SlaStarted)))
+    first = breached(Clock.FIRST_ANSWER)
+    correction = fact(SlaCorrected, Clock.FIRST_ANSWER, corrects=first.ce_id, result=ClockState.PAUSED)
+    world.now = NOON + timedelta(hours=hour)
+    await notifier.handle(batch(first))
+    sent = len(world.texts)
+    world.tickets.withdrawn = {first.ce_id}
+    await notifier.handle(batch(correction))
+    await world.pass_by(notifier, 10 * 3600)
+    world.now = later = NOON + timedelta(hours=96)
+    for _ in range(2):
+        again = first.model_copy(update={"fact_id": uuid4(), "at": later, "due_at": later, "breached_at": later})
+        await notifier.handle(batch(again))
+        await notifier.handle(batch(again))
+    assert (sent, len(world.texts)) == ((2, 2) if hour == 48 else (1, 2))
+
+
+async def test_a_breach_that_is_told_thrice_in_one_batch_is_one_apology(policy: NotificationPolicy) -> None:
+    """Taken back twice, it holds in the end."""
+    world = scene(policy)
+    notifier = world.open()
+    await notifier.handle(batch(opened(), classified(), fact(SlaStarted)))
+    world.now = NOON + timedelta(hours=48)
+    told = [breached(Clock.FIRST_ANSWER).model_copy(update={"fact_id": uuid4()}) for _ in range(3)]
+    back = [fact(SlaCorrected, Clock.FIRST_ANSWER, corrects=f.ce_id, result=ClockState.PAUSED) for f in told]
+    await notifier.handle(batch(told[0], back[0], told[1], back[1], told[2]))
+    assert len(world.texts) == 2
 
 
 async def test_who_stops_surveys_is_known_before_the_next_is_sent(policy: NotificationPolicy) -> None:
