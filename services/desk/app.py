@@ -1,7 +1,7 @@
 """Wiring of the desk: the only place that knows every part."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -81,7 +81,7 @@ from services.desk.web_visit import failed_html
 from services.organisation.directory_store import DirectoryStore
 from services.runtime import worker
 from services.runtime.consuming import Consumption
-from services.runtime.letters import KafkaLetters
+from services.runtime.letters import KEEP_S, KafkaLetters
 from services.runtime.link_store import MongoLinkStore
 from services.runtime.metrics import ConsumingMetrics, DeskMetrics, ProducingMetrics
 from services.runtime.mongo import Database
@@ -115,17 +115,17 @@ class Indexed(Protocol):
         """Make them, if they are not there."""
 
 
-class Erasing:
-    """Carries out erasures beside everything else."""
+class Recurring:
+    """Work that is done now and then beside everything else."""
 
-    def __init__(self, eraser: Eraser, *, every_s: float) -> None:
-        self._eraser = eraser
+    def __init__(self, work: Callable[[], Awaitable[object]], *, every_s: float) -> None:
+        self._work = work
         self._every_s = every_s
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(every(self._every_s, self._step), name="erasing")
+        self._task = asyncio.create_task(every(self._every_s, self._step), name=self._work.__qualname__)
 
     async def stop(self) -> None:
         """End; what is half done goes on at the next start."""
@@ -134,7 +134,7 @@ class Erasing:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _step(self) -> None:
-        await self._eraser.step()
+        await self._work()
 
 
 class Foundation:
@@ -247,9 +247,10 @@ def desk(
     ):
         surface.include_router(routes.router(), responses=PROBLEMS)
     intake = IntakeGateway(httpx.AsyncClient(base_url=settings.intake, timeout=INTAKE_S_MAX, trust_env=False))
+    letters = KafkaLetters(settings)
     operation = Operation(
         database,
-        letters=KafkaLetters(settings),
+        letters=letters,
         people=people.http,
         rows=rows,
         intake=intake,
@@ -291,8 +292,11 @@ def desk(
     surface.add_middleware(SecurityHeaders, url=settings.desk_url)
     surface.add_middleware(Measuring, metrics=metrics)
     foundation = Foundation(around.clock, [rows, views, operation.deliveries, *people.stores])
-    erasing = Erasing(people.eraser, every_s=settings.desk_erase_s)
-    return Desk(parts=[producer, foundation, publisher, consumption, live, erasing], surface=surface)
+    recurring = [
+        Recurring(people.eraser.step, every_s=settings.desk_erase_s),
+        Recurring(letters.keep, every_s=KEEP_S),
+    ]
+    return Desk(parts=[producer, foundation, publisher, consumption, live, *recurring], surface=surface)
 
 
 class People:

@@ -2,11 +2,12 @@
 
 A replayed message goes back to its topic as it was, with the header `dl_replayed`. What was replayed is remembered as
 committed offsets of the consumer group `amends-dead-letters`, one per dead-letter partition, plus the offsets beyond it
-in the commit's metadata; so a letter is replayed once unless it is asked for again. A crash between sending and
-remembering sends it twice, which every consumer of Amends survives.
+in the commit's metadata. Kafka forgets what a group without members has committed, after seven days unless it is told
+otherwise; so the desk commits it again every few hours (`KafkaLetters.keep`). A letter is replayed once unless it
+is asked for again. A crash between sending and remembering sends it twice, which every consumer of Amends survives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,13 +22,17 @@ from prometheus_client import CollectorRegistry
 from schemas.topics import TOPICS
 from services.runtime.brokers import connection
 from services.runtime.dead_letters import SUFFIX, Original, reasons, replayed
+from services.runtime.logging import get_logger
 from services.runtime.metrics import ProducingMetrics
 from services.runtime.producing import Producer, PublishFailed, Record
 from services.runtime.settings import RuntimeSettings
 
+log = get_logger(__name__)
+
 AWAY: Final = (KafkaError, PublishFailed, OSError)
 """What is raised when Kafka does not answer. What was sent until then is remembered, up to a batch."""
 GROUP: Final = "amends-dead-letters"
+KEEP_S: Final = 6 * 3600.0
 _REPLAY_BATCH: Final = 200
 _METADATA_BYTES_MAX: Final = 4000
 
@@ -85,9 +90,18 @@ class Remembered:
         """Remember one; with too many gaps for the broker to keep, the lowest ones beyond the floor are forgotten."""
         if offset >= self.floor:
             self.beyond.add(offset)
+        self._raise_floor()
+
+    def _raise_floor(self) -> None:
         while self.floor in self.beyond:
             self.beyond.discard(self.floor)
             self.floor += 1
+
+    def forget_before(self, first: int) -> None:
+        """Nothing before `first` is there any more."""
+        self.floor = max(self.floor, first)
+        self.beyond = {offset for offset in self.beyond if offset >= self.floor}
+        self._raise_floor()
 
     @property
     def metadata(self) -> str:
@@ -157,6 +171,18 @@ class KafkaLetters:
             async with self._consumer() as consumer:
                 await _remember(consumer, letters)
 
+    async def keep(self, topics: Sequence[str] | None = None) -> None:
+        """Have Kafka remember for another while what was replayed, of all our topics unless some are named."""
+        try:
+            places = await self._places(dead_letter_topics() if topics is None else topics)
+            async with self._consumer() as consumer:
+                consumer.assign(places)
+                known = await _remembered(consumer, places)
+                if known := {place: one for place, one in known.items() if one.floor or one.beyond}:
+                    await _commit(consumer, known)
+        except AWAY as error:
+            log.warning("dead_letters.not_kept", error=type(error).__name__)
+
     async def _places(self, topics: Sequence[str]) -> list[TopicPartition]:
         admin = AIOKafkaAdminClient(**connection(self._settings), request_timeout_ms=10_000)
         try:
@@ -201,11 +227,17 @@ def time_of(record: Any) -> datetime:
 
 
 async def _remembered(consumer: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> dict[TopicPartition, Remembered]:
+    """Those that are gone from their topic count as replayed, so that what is remembered does not grow for ever."""
+    if not places:
+        return {}
     found = await consumer._coordinator.fetch_committed_offsets(list(places))  # noqa: SLF001 - the only way to metadata
-    return {
+    known = {
         place: Remembered(max(0, found[place].offset), found[place].metadata) if place in found else Remembered(0, "")
         for place in places
     }
+    for place, first in (await consumer.beginning_offsets(places)).items():
+        known[place].forget_before(first)
+    return known
 
 
 async def _remember(consumer: AIOKafkaConsumer, letters: Sequence[Letter]) -> None:
@@ -214,6 +246,10 @@ async def _remember(consumer: AIOKafkaConsumer, letters: Sequence[Letter]) -> No
     remembered = await _remembered(consumer, places)
     for letter in letters:
         remembered[TopicPartition(letter.original.topic, letter.original.partition)].add(letter.original.offset)
+    await _commit(consumer, remembered)
+
+
+async def _commit(consumer: AIOKafkaConsumer, remembered: Mapping[TopicPartition, Remembered]) -> None:
     await consumer.commit(
         {place: OffsetAndMetadata(known.floor, known.metadata) for place, known in remembered.items()}
     )

@@ -5,11 +5,14 @@ import json
 from collections.abc import Sequence
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 from click.testing import CliRunner, Result
 
 from schemas.message import Message
 from services.cli.dead_letters import dead_letters
 from services.runtime.consuming import Received, Refusal
+from services.runtime.letters import KafkaLetters
 from tests.integration.runtime.probing import Bench, Log, eventually, probes
 
 
@@ -78,6 +81,36 @@ async def test_a_discarded_letter_is_not_replayed(bench: Bench, amends: Amends) 
     replayed = await amends("replay", "--topic", topic.name, "--all")
     assert replayed.output.splitlines()[0].startswith(second)
     assert replayed.output.splitlines()[-1].startswith("1 replayed, 1 had been")
+
+
+async def test_what_was_replayed_is_committed_again_before_kafka_forgets_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it was: a group without members is forgotten some days after its last commit, sooner than letters are."""
+    topic = await bench.topic()
+
+    async def refuses(batch: Sequence[Received[Message]]) -> Sequence[Refusal]:
+        return [Refusal(r, "never") for r in batch]
+
+    await bench.publish(topic, probes(20))
+    async with bench.consuming([topic], refuses) as consumption:
+        await eventually(lambda: consumption.finished == 20)
+    letters = KafkaLetters(bench.settings())
+    discarded = (await letters.read([topic.dead_letters]))[1::2]
+    await letters.discard(discarded)
+    committed: list[dict[TopicPartition, OffsetAndMetadata]] = []
+    commit = AIOKafkaConsumer.commit
+
+    async def noted(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
+        committed.append(offsets)
+        await commit(consumer, offsets)
+
+    monkeypatch.setattr(AIOKafkaConsumer, "commit", noted)
+    await letters.keep([topic.dead_letters])
+    (again,) = committed
+    assert {place.topic for place in again} == {topic.dead_letters}
+    replayed = [letter.id for letter in await letters.read([topic.dead_letters]) if letter.was_replayed]
+    assert replayed == [letter.id for letter in discarded]
 
 
 async def test_what_is_not_there_is_told_by_the_exit_code(
