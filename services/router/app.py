@@ -142,6 +142,7 @@ def parts(
         tickets=TicketStore(database),
         parked=ParkedStore(database),
         publish=producer.publish,
+        clock=around.clock,
         offers=lambda: 0 in consumption.ownership.partitions,
         metrics=metrics,
         poll_s=settings.directory_poll_s,

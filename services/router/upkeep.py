@@ -21,6 +21,7 @@ from services.runtime.logging import get_logger
 from services.runtime.metrics import RouterMetrics
 from services.runtime.producing import Outgoing
 from services.runtime.retries import every
+from services.runtime.time_source import Clock, utc_of
 
 log = get_logger(__name__)
 
@@ -72,6 +73,7 @@ class Upkeep:
         tickets: Waiting,
         parked: Parked,
         publish: Callable[[Sequence[Outgoing]], Awaitable[None]],
+        clock: Clock,
         offers: Callable[[], bool],
         metrics: RouterMetrics,
         poll_s: float,
@@ -86,6 +88,7 @@ class Upkeep:
             tickets: where waiting tickets are found.
             parked: counted, for one that waits long needs a person.
             publish: sends offers, which are commands like any other.
+            clock: the same for all workers.
             offers: whether it is this process that offers; one of all routers does.
             metrics: what is counted.
             poll_s: seconds between looks at directory and capacity.
@@ -97,6 +100,7 @@ class Upkeep:
         self._tickets = tickets
         self._parked = parked
         self._publish = publish
+        self._clock = clock
         self._offers = offers
         self._metrics = metrics
         self._poll_s = poll_s
@@ -155,7 +159,9 @@ class Upkeep:
         """Ask for what is due: that a matter nobody objects to is settled, that the complainant is asked, the end."""
         if not self._offers():
             return
-        due = await self._tickets.due(datetime.now(UTC), count_max=STEPS_MAX)
+        # By the time that deadlines go by, too: what a router whose own clock is ahead takes for passed has not.
+        await self._clock.sync()
+        due = await self._tickets.due(utc_of(self._clock), count_max=STEPS_MAX)
         if due:
             await self._publish([Outgoing(TICKET_COMMAND, _step(ticket)) for ticket in due])
 

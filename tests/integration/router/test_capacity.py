@@ -17,6 +17,7 @@ from services.router.parked_store import ParkedStore
 from services.router.ticket_store import TicketStore
 from services.router.upkeep import Upkeep
 from services.runtime import mongo as runtime_mongo
+from services.runtime.database_clock import DatabaseClock
 from services.runtime.metrics import RouterMetrics
 from tests.integration.router.scene import Scene, received
 
@@ -65,6 +66,7 @@ def upkeep(scene: Scene, router: Router, mongo_url: str, database_name: str) -> 
         tickets=TicketStore(database),
         parked=ParkedStore(database),
         publish=scene._publish,
+        clock=DatabaseClock.of(database),
         offers=lambda: True,
         metrics=RouterMetrics(CollectorRegistry()),
         poll_s=60,
