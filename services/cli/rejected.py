@@ -42,7 +42,8 @@ def list_(*, limit: int, as_json: bool) -> None:
     if not found:
         click.echo("Nothing was refused.")
         return
-    table = Table(Column("Id", no_wrap=True), "At", "Route", "Channel", Column("Reasons", overflow="fold"), "Bytes")
+    others = (Column(name, overflow="fold") for name in ("At", "Route", "Channel", "Reasons", "Bytes"))
+    table = Table(Column("Id", no_wrap=True), *others)
     for one in found:
         reasons = "\n".join(f"{name or 'body'}: {code}" for name, code in one.reasons)
         at = f"{one.at:%Y-%m-%d %H:%M:%S}"

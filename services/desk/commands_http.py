@@ -7,6 +7,7 @@ is told what changed meanwhile and by whom, and can ask again with the new versi
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -63,7 +64,7 @@ class CommandRoutes:
             ticket: UUID,
             asked: Asked,
             person: Reader,
-            if_match: Annotated[str | None, Header(description="ETag of the ticket as it was seen.")] = None,
+            if_match: Annotated[str, Header(alias="If-Match", description="ETag of the ticket as it was seen.")],
         ) -> Response:
             wanted = Wanted(ticket, asked, version_of(if_match))
             (answer,) = await self.commands.issue(person, [wanted])
@@ -95,7 +96,7 @@ class CommandRoutes:
                 return _json({"command_id": str(command_id), "result": "pending"}, {"Location": where}, status=202)
             case Refused():
                 kind = "moved-on" if answer.why == "version_moved_on" else "command-refused"
-                raise Refusal(kind, more=self._refused(answer, person), why=in_words(answer.why, person.language))
+                raise Refusal(kind, more=self._refused(answer, person), why=partial(in_words, answer.why))
             case Forbidden(action):
                 raise Refusal("not-allowed", action=action, role=person.role.value)
             case _:
@@ -109,7 +110,8 @@ class CommandRoutes:
             case Pending(command_id):
                 return {"id": str(ticket), "result": "pending", "command_id": str(command_id)}
             case Refused():
-                return {"id": str(ticket), "result": "refused", **self._refused(answer, person)}
+                told = {"in_words": in_words(answer.why, person.language), **self._refused(answer, person)}
+                return {"id": str(ticket), "result": "refused", **told}
             case Forbidden():
                 return {"id": str(ticket), "result": "not_allowed"}
             case _:
@@ -127,21 +129,18 @@ class CommandRoutes:
     def _refused(self, answer: Refused, person: Person) -> dict[str, Any]:
         return {
             "why": answer.why,
-            "in_words": in_words(answer.why, person.language),
             "ticket": standing(answer.ticket),
             "possible": possible_for(person, answer.ticket),
             "since": [self.told(event, person) for event in answer.since],
         }
 
 
-def version_of(if_match: str | None) -> int:
+def version_of(if_match: str) -> int:
     """The version that a caller saw.
 
     Raises:
-        Refusal: none is named, or what is named is none.
+        Refusal: what is named is none.
     """
-    if if_match is None:
-        raise Refusal("version-wanted")
     if (found := _ETAG.fullmatch(if_match.strip())) is None:
         raise Refusal("wrong-fields", problems=[Wrong("If-Match", "not_an_etag", if_match[:80])])
     return int(found[1])

@@ -32,7 +32,7 @@ class Refusal(Exception):  # noqa: N818  # it is what the caller is told, mostly
             problems: everything that is wrong with fields.
             retry_after_s: after how many seconds it may be tried again.
             more: further members of the answer.
-            details: what the words name.
+            details: what the words name; functions of the language for what has words of its own.
         """
         super().__init__(kind)
         self.kind = kind
@@ -53,12 +53,15 @@ class Refusal(Exception):  # noqa: N818  # it is what the caller is told, mostly
             "type": f"urn:amends:problem:{self.kind}",
             "title": words["title"],
             "status": self.status,
-            "detail": words["detail"].format_map(_Details(self.details)),
+            "detail": words["detail"].format_map(_Details(self._details(language))),
         }
         content |= self.more
         if self.problems:
             content["errors"] = [_told(one, language) for one in self.problems]
         return content
+
+    def _details(self, language: Language) -> dict[str, Any]:
+        return {name: one(language) if callable(one) else one for name, one in self.details.items()}
 
 
 def problem_words(code: str, details: Mapping[str, Any], language: Language) -> tuple[str, str]:

@@ -23,6 +23,7 @@ RETRY_AFTER_S: Final = 2
 _SECRET: Final = ("password", "phone", "email", "wechat", "reason")
 """Fields whose value is not repeated, however wrong it is."""
 _VALUE_CHARACTERS_MAX: Final = 200
+_VERSION: Final = ("header", "If-Match")
 _BY_STATUS: Final = {404: "no-such-page", 405: "method-not-allowed"}
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     "default": {
@@ -108,7 +109,10 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _wrong_request(request: Request, error: Exception) -> Response:
-    problems = [_wrong(one) for one in cast("RequestValidationError", error).errors()]
+    errors = cast("RequestValidationError", error).errors()
+    if all(one["loc"] == _VERSION and one["type"] == "missing" for one in errors):
+        return refusal_answer(Refusal("version-wanted"), request)
+    problems = [_wrong(one) for one in errors]
     return refusal_answer(Refusal("wrong-fields", problems=problems), request)
 
 
@@ -129,7 +133,7 @@ async def _database(request: Request, error: Exception) -> Response:
 
 
 def _wrong(error: dict[str, Any]) -> Wrong:
-    names = [str(step) for step in error["loc"] if step not in ("body", "query", "path")]
+    names = [str(step) for step in error["loc"] if step not in ("body", "query", "path", "header")]
     given = error.get("input")
     shown = None
     if isinstance(given, str | int | float | bool) and not any(name in _SECRET for name in names):

@@ -25,7 +25,7 @@ from services.service_levels.policy import VERSION_MAX
 
 Number = Annotated[int, Path(ge=1, le=VERSION_MAX)]
 Since = Annotated[int | None, Query(ge=1, le=VERSION_MAX, description="The version to compare with.")]
-Based = Annotated[str | None, Header(alias="If-Match", description="The `ETag` of the list or part that was read.")]
+Based = Annotated[str, Header(alias="If-Match", description="The `ETag` of the list or part that was read.")]
 
 
 class WrittenPolicy(BaseModel):
@@ -81,7 +81,7 @@ class RuleRoutes:
             )
 
         @router.post("/v1/policies/sla", summary="Add a version", status_code=201)
-        async def add(request: Request, person: Editor, written: WrittenPolicy, if_match: Based = None) -> Response:
+        async def add(request: Request, person: Editor, written: WrittenPolicy, if_match: Based) -> Response:
             draft = Draft(content=written.policy, effective_from=written.effective_from, on_top_of=_on_top_of(if_match))
             try:
                 added = await self.levels.add(draft, entry=partial(audited, request, person))
@@ -135,7 +135,7 @@ class RuleRoutes:
             return _json({"changes": _changes(found)})
 
         @router.patch(path, summary=f"Put sections into force, the others stay: {name}", name=f"{name}_save")
-        async def save(request: Request, person: Editor, written: dict[str, Any], if_match: Based = None) -> Response:
+        async def save(request: Request, person: Editor, written: dict[str, Any], if_match: Based) -> Response:
             draft = DirectoryDraft(part=part, content=written, on_top_of=_on_top_of(if_match))
             try:
                 saved = await self.directory.save(draft, entry=partial(audited, request, person))
@@ -144,14 +144,12 @@ class RuleRoutes:
             return _json(_part(saved, part), etag=saved.version)
 
 
-def _on_top_of(if_match: str | None) -> int:
+def _on_top_of(if_match: str) -> int:
     """The version that a change is based on.
 
     Raises:
-        Refusal: `version-wanted`; `moved-on` for what is no version at all.
+        Refusal: `moved-on` for what is no version at all.
     """
-    if if_match is None:
-        raise Refusal("version-wanted")
     number = if_match.strip().removeprefix('"').removesuffix('"')
     if not (number.isascii() and number.isdecimal() and len(number) <= len(str(VERSION_MAX))):
         raise Refusal("moved-on")

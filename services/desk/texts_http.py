@@ -64,7 +64,7 @@ class TextRoutes:
             key: Key,
             written: WrittenText,
             person: Editor,
-            if_match: Annotated[str | None, Header(description="ETag of the text as it was seen.")] = None,
+            if_match: Annotated[str, Header(alias="If-Match", description="ETag of the text as it was seen.")],
         ) -> Response:
             async def note(text: Text) -> None:
                 await self.auditing.add(audited(request, person, "edit_policies", about=text.name))

@@ -54,7 +54,7 @@ class ViewRoutes:
         """The routes."""
         router = APIRouter(tags=["views"])
         Signed = Annotated[Person, Depends(self.allows("save_view"))]  # noqa: N806  # a type
-        Version = Annotated[str | None, Header(alias="If-Match")]  # noqa: N806  # a type
+        Version = Annotated[str, Header(alias="If-Match")]  # noqa: N806  # a type
 
         @router.get("/v1/views", summary="Own and shared views, with counts where they are wanted")
         async def seen(person: Signed, count: Annotated[bool, Query()] = False) -> Response:  # noqa: FBT002
@@ -72,7 +72,7 @@ class ViewRoutes:
             return _json(_told(view, person), 201, {"Location": f"/v1/views/{view.id}", "ETag": '"1"'})
 
         @router.put("/v1/views/{view}", summary="Change a view")
-        async def change(person: Signed, view: UUID, written: WrittenView, if_match: Version = None) -> Response:
+        async def change(person: Signed, view: UUID, written: WrittenView, if_match: Version) -> Response:
             before = await self._own(view, person)
             _may_write(written, person)
             after = _view(written, person, self.asking.now(), id_=before.id, version=_version(if_match, before) + 1)
@@ -81,7 +81,7 @@ class ViewRoutes:
             return _json(_told(after, person), 200, {"ETag": f'"{after.version}"'})
 
         @router.delete("/v1/views/{view}", summary="Remove a view", status_code=204)
-        async def remove(person: Signed, view: UUID, if_match: Version = None) -> Response:
+        async def remove(person: Signed, view: UUID, if_match: Version) -> Response:
             before = await self._own(view, person)
             if not await self.views.remove(before.id, version=_version(if_match, before)):
                 raise Refusal("moved-on")
@@ -106,9 +106,7 @@ def _may_write(written: WrittenView, person: Person) -> None:
         raise Refusal("not-allowed", action="share_view", role=person.role.value)
 
 
-def _version(if_match: str | None, before: View) -> int:
-    if if_match is None:
-        raise Refusal("version-wanted")
+def _version(if_match: str, before: View) -> int:
     if if_match.strip() != f'"{before.version}"':
         raise Refusal("moved-on")
     return before.version

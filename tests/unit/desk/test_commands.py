@@ -230,6 +230,14 @@ async def test_a_command_over_http(world: World, client: httpx.AsyncClient) -> N
     )
     assert (refused.status_code, refused.json()["why"]) == (409, "illegal_in_state")
     assert refused.json()["possible"] == done.json()["possible"]
+    told = refused.json()["detail"]
+    chinese = await client.post(
+        f"/v1/tickets/{ticket}/commands",
+        json={"action": {"name": "start_review"}},
+        headers={"If-Match": '"4"', "Accept-Language": "zh"},
+    )
+    assert told.isascii()
+    assert not chinese.json()["detail"].isascii()
     later = await client.get(f"/v1/tickets/{ticket}/commands/{done.json()['command_id']}")
     assert later.json()["events"] == done.json()["events"]
 
