@@ -121,7 +121,8 @@ Three brokers, the database, Redis, two processes of each service and the load s
 The load: {counts["new"]:,} complaints, {counts["repeated"]:,} sent again under their key, {counts["followed_up"]:,}
 follow-ups by telephone, {counts["wrong"]:,} wrong ones (all refused), {result.commands:,} commands of people. Out came
 {events["opened"]:,} tickets with {sum(events.values()):,} events, {len(snapshot.facts):,} facts about time limits,
-{len(snapshot.breached):,} breaches and {len(snapshot.messages or ()):,} messages.
+{len(snapshot.breached):,} breaches and {len(snapshot.messages or ()):,} messages. (A follow-up of a matter that is
+closed opens a ticket of its own.)
 
 | Lost | Doubled | Deadlines missed | Other differences | Told before their time |
 |---|---|---|---|---|
