@@ -7,6 +7,7 @@ from typing import Any
 from tests.scale.figures import normal_again_s, quantile, windows_p99
 from tests.scale.load import complaints
 from tests.scale.options import Options
+from tests.scale.report import NORMAL_AGAIN_S_AIM
 from tests.scale.system import sampling, whole_system
 
 FACTOR = 3
@@ -47,6 +48,7 @@ async def run(options: Options) -> dict[str, Any]:
         "429_without_retry_after": sum(a.status == 429 and not a.may_retry for a in during.answers),
         "accept_p99_ms_before_max": max(normal.values()),
         "accept_p99_ms_during": quantile((ms for _, ms in during.took()), 0.99),
+        "accept_p99_ms_after": quantile((ms for at, ms in after.took() if at - over >= NORMAL_AGAIN_S_AIM), 0.99),
         "normal_again_s": normal_again_s(
             windows_p99(after.took(), since_s=over), normal_max=max(normal.values()), in_a_row=5
         ),
