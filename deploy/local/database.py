@@ -24,8 +24,10 @@ _CACHE_MB_MAX = 4096
 """A part of the memory, filled as it is used: indexes that do not fit into it make every write several times dearer."""
 
 
-def database_part(*, folder: Path, port: int, front: int | None = None) -> Part:
+def database_part(*, folder: Path, port: int, front: int | None = None, cache_mb: int | None = None) -> Part:
     """A database on `port` with its data in `folder`; clients find it at `front` if something passes on from there.
+
+    `cache_mb` is what it may keep in memory of its data; None: a part of the machine's.
 
     Raises:
         PartUnavailableError: It can neither be built nor is its wheel installed.
@@ -38,8 +40,8 @@ def database_part(*, folder: Path, port: int, front: int | None = None) -> Part:
         name="database",
         command=(
             str(server()), "--config", str(folder / "secantusd.toml"), "--host", "127.0.0.1", "--port", str(port),
-            "--storage-path", str(folder / "data"), "--sync-on-commit", "--cache-size", cache_size(),
-            "--log-level", "WARNING",
+            "--storage-path", str(folder / "data"), "--sync-on-commit",
+            "--cache-size", f"{cache_mb or usual_cache_mb()}M", "--log-level", "WARNING",
         ),
         folder=folder,
         address=address,
@@ -48,9 +50,9 @@ def database_part(*, folder: Path, port: int, front: int | None = None) -> Part:
     )  # fmt: skip
 
 
-def cache_size() -> str:
-    """What the server may keep in memory of its data, as it is told."""
-    return f"{min(int(psutil.virtual_memory().total * _CACHE_SHARE) >> 20, _CACHE_MB_MAX)}M"
+def usual_cache_mb() -> int:
+    """What the server may keep in memory of its data when other parts run beside it."""
+    return min(int(psutil.virtual_memory().total * _CACHE_SHARE) >> 20, _CACHE_MB_MAX)
 
 
 def probe_database(url: str) -> None:

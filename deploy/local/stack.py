@@ -59,12 +59,18 @@ class Addresses:
 
 
 def plan(
-    folder: Path, *, parts: Iterable[str] = PARTS, brokers: int = 1, fronts: Mapping[str, int] | None = None
+    folder: Path,
+    *,
+    parts: Iterable[str] = PARTS,
+    brokers: int = 1,
+    fronts: Mapping[str, int] | None = None,
+    cache_mb: int | None = None,
 ) -> tuple[list[Part], Addresses]:
     """The parts to run in `folder`, fetched and prepared, and where everything will be.
 
     Ports are those of the last time when they are still free, so that clients find a restarted stack again. `fronts`
-    names other ports at which clients find the database or a broker, where a proxy listens.
+    names other ports at which clients find the database or a broker, where a proxy listens; `cache_mb` is what the
+    database may keep in memory, unless it is the usual.
 
     Raises:
         PartUnavailableError: A part cannot be had on this machine.
@@ -86,7 +92,8 @@ def plan(
         addresses["kafka"] = ",".join(node.address for node in nodes)
     if "database" in started:
         front = (fronts or {}).get("database")
-        planned.append(database_part(folder=folder / "database", port=ports["database"], front=front))
+        where = folder / "database"
+        planned.append(database_part(folder=where, port=ports["database"], front=front, cache_mb=cache_mb))
         addresses["mongo"] = planned[-1].address
     if "redis" in started:
         planned.append(redis_part(folder=folder / "redis", port=ports["redis"]))
@@ -108,11 +115,14 @@ class Stack:
         addresses: Known after `start`.
     """
 
-    def __init__(self, folder: Path, *, parts: Iterable[str] = PARTS, brokers: int = 1) -> None:
+    def __init__(
+        self, folder: Path, *, parts: Iterable[str] = PARTS, brokers: int = 1, cache_mb: int | None = None
+    ) -> None:
         self.folder = folder.absolute()
         self.addresses = Addresses()
         self._wanted = tuple(parts)
         self._brokers = brokers
+        self._cache_mb = cache_mb
         self._parts: dict[str, Part] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -122,7 +132,7 @@ class Stack:
         Raises:
             PartUnavailableError: One does not; those that run are stopped again.
         """
-        planned, self.addresses = plan(self.folder, parts=self._wanted, brokers=self._brokers)
+        planned, self.addresses = plan(self.folder, parts=self._wanted, brokers=self._brokers, cache_mb=self._cache_mb)
         self._parts = {part.name: part for part in planned}
         try:
             self._start(planned)

@@ -33,7 +33,8 @@ Ask = Callable[[random.Random], Awaitable[Any]]
 async def run(options: Options) -> dict[str, Any]:
     """For each size, milliseconds of each question."""
     kept, curve = cache_folder() / "bench-desk", []
-    with file_lock(kept.with_suffix(".lock")), Stack(kept, parts=("database",)) as stack:
+    large = Stack(kept, parts=("database",), cache_mb=filling.CACHE_MB)
+    with file_lock(kept.with_suffix(".lock")), large as stack:
         for size in sorted(options.growth):
             name = desk.NAME if size == desk.ROWS else f"{desk.NAME}_{size}"
             filled_s = await asyncio.to_thread(filling.fill, stack.addresses.mongo, name, rows=size)

@@ -78,7 +78,7 @@ class Browser:
 async def run(folder: Path) -> dict[str, Any]:
     """Milliseconds of each question, as a hundred people see them, and of a command to be seen by all."""
     kept = cache_folder() / "bench-desk"
-    with file_lock(kept.with_suffix(".lock")), Stack(kept, parts=("database",)) as database:
+    with file_lock(kept.with_suffix(".lock")), Stack(kept, parts=("database",), cache_mb=filling.CACHE_MB) as database:
         filled_s = await asyncio.to_thread(filling.fill, database.addresses.mongo, NAME, rows=ROWS)
         with Stack(folder, parts=("kafka", "redis")) as rest:
             where = Addresses(kafka=rest.addresses.kafka, redis=rest.addresses.redis, mongo=database.addresses.mongo)
