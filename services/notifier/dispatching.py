@@ -55,7 +55,6 @@ class Dispatcher:
 
         Messages of one ticket go in order.
         """
-        notices = await self._not_said(notices)
         waves: list[list[tuple[Notice, str | None]]] = []
         position: Counter[UUID] = Counter()
         for notice, trace in {n.id: (n, t) for n, t in notices}.values():
@@ -66,23 +65,6 @@ class Dispatcher:
             waves[number].append((notice, trace))
         for wave in waves:
             await _in_chunks(self._take_in, wave)
-
-    async def _not_said(self, notices: Sequence[tuple[Notice, str | None]]) -> Sequence[tuple[Notice, str | None]]:
-        """Without those that another one says, or said; one that was taken back before it went says nothing."""
-        others = {id_ for notice, _ in notices for id_ in notice.unless}
-        if not others:
-            return notices
-        going = {notice.id for notice, _ in notices}
-        stored = await self._means.store.load(list(others))
-
-        def says(id_: UUID, *, taken_back: bool) -> bool:
-            return bool(stored[id_].attempts) or not taken_back if id_ in stored else id_ in going and not taken_back
-
-        return [
-            (notice, trace)
-            for notice, trace in notices
-            if not any(says(id_, taken_back=taken_back) for id_, taken_back in notice.unless.items())
-        ]
 
     async def take_up(self, ids: Sequence[UUID], *, due_by: datetime, again: bool = False) -> None:
         """See to messages whose time has come.
@@ -106,7 +88,21 @@ class Dispatcher:
         if fresh:
             await self._send(fresh, knowledge, told={})
         if existing:
-            await self._see_to(list((await means.store.load(existing)).values()), were_told=False)
+            given = {n.id: n for n, _ in notices}
+            stored = list((await means.store.load(existing)).values())
+            anew = [note for note in stored if note.holds_after_all(given[note.id])]
+            if anew:
+                await self._take_in_anew(anew, given)
+            await self._see_to([note for note in stored if note not in anew], were_told=False)
+
+    async def _take_in_anew(self, notes: list[Notification], given: Mapping[UUID, Notice]) -> None:
+        """Send what was suppressed because its occasion had been taken back, and is told anew."""
+        means, now = self._means, self._means.now()
+        for note in notes:
+            notification.begin_anew(note, given[note.id], owner=means.owner, now=now, policy=means.policy)
+        knowledge = await read_up(means, notes)
+        lost = await means.store.save(notes)
+        await self._send([note for note in notes if note.id not in lost], knowledge, told={})
 
     async def _see_to(self, notes: list[Notification], *, were_told: bool) -> None:
         """Go on with records as they are stored; `were_told` says whether everything in them is known to be told."""

@@ -17,7 +17,7 @@ from functools import singledispatch
 from typing import Any, Final
 from uuid import UUID
 
-from schemas import events, ids, sla
+from schemas import events, sla
 from schemas.codes import ActorKind, ApologyTier, Clock, Moment, Severity, TicketState
 from schemas.message import Message
 from schemas.topics import MESSAGES
@@ -82,7 +82,7 @@ class Addressee:
     withdrawn: set[UUID] = field(default_factory=set)
     """Facts that turned out not to hold."""
     apologised: dict[str, list[UUID]] = field(default_factory=dict)
-    """Breaches by `clock:cycle`. One that is taken back and told anew has another id, and one apology is for all."""
+    """Breaches by `clock:cycle`. One that is taken back and told anew has another id, and the same apology."""
     held: list[tuple[str, str]] = field(default_factory=list)
     """(type, JSON) of facts that came before the opening."""
     stored: tuple[int, int] = field(default=(0, 0), compare=False)
@@ -169,7 +169,7 @@ def _on_fact(who: Addressee, fact: sla.SlaFact, policy: NotificationPolicy) -> l
     if isinstance(fact, sla.SlaBreached):
         notices = _apology(who, fact, policy)
     elif isinstance(fact, sla.SlaCorrected):
-        who.withdrawn.add(fact.corrects)
+        _withdraw(who, fact.corrects)
     elif fact.due_at and isinstance(fact, (sla.SlaStarted, *_MOVED)):
         if isinstance(fact, _MOVED) and fact.clock in policy.told_clocks:
             notices = _moved(who, fact, fact.due_at, policy)
@@ -211,22 +211,29 @@ def _apology(who: Addressee, fact: sla.SlaBreached, policy: NotificationPolicy) 
         # What followed from it was told before it was remembered. Telling that again would not end where the delivery
         # of this very apology is what showed the breach: each would call forth the other.
         return []
-    unless = {ids.notification_id(who.ticket_id, Moment.BREACHED_APOLOGY, str(b)): b in who.withdrawn for b in told}
     told.append(fact.fact_id)
+    who.withdrawn.discard(told[0])
     return [
         _notice(
             who,
             Moment.BREACHED_APOLOGY,
-            fact.fact_id,
+            told[0],
             fact.breached_at,
             {
                 "about": _about(fact.clock),
                 "due_at": fact.breached_at,
                 "tier": (ApologyTier.REGIONAL_HEAD if who.major else tier).value,
             },
-            unless=unless,
+            telling=len(told),
         ),
     ]
+
+
+def _withdraw(who: Addressee, breach: UUID) -> None:
+    """Take back what is told of a breach, unless it was told anew since: that holds, however often this comes."""
+    told = next((told for told in who.apologised.values() if breach in told), [breach])
+    if breach == told[-1]:
+        who.withdrawn.add(told[0])
 
 
 def _about(clock: Clock) -> str:
@@ -388,7 +395,7 @@ def _notice(
     *,
     person: Person | None = None,
     note_ref: UUID | None = None,
-    unless: Mapping[UUID, bool] | None = None,
+    telling: int = 1,
 ) -> Notice:
     to = person or who.person
     assert to is not None
@@ -402,5 +409,5 @@ def _notice(
         severity=who.severity,
         facts={"number": who.number, **facts},
         note_ref=note_ref,
-        unless=unless or {},
+        telling=telling,
     )

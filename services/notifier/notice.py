@@ -44,9 +44,8 @@ class Notice:
     """Where the words of whoever acted are kept, sealed."""
     withdrawn: bool = False
     """Whether its occasion was taken back before it was claimed. Not stored: later the ticket's standing tells it."""
-    unless: Mapping[UUID, bool] = field(default_factory=dict)
-    """Messages that say the same, and whether their occasion was taken back. If one goes, or went, this one does not.
-    Not stored."""
+    telling: int = 1
+    """How often its occasion was told. What was taken back before it was sent goes when it is told anew."""
     id: UUID = field(init=False)
     """The same whenever and wherever the occasion is met."""
 

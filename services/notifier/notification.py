@@ -115,6 +115,11 @@ class Notification:
         """Channels that have failed."""
         return frozenset(a.channel for a in self.attempts if a.failed_at)
 
+    def holds_after_all(self, notice: Notice) -> bool:
+        """Whether it was taken back before any of it was sent, and is now told anew."""
+        unsent = self.why == Why.WITHDRAWN and not any(a.sent_at for a in self.attempts)
+        return unsent and not notice.withdrawn and notice.telling > self.notice.telling
+
     @property
     def current(self) -> Attempt | None:
         """The channel that is being tried."""
@@ -136,6 +141,12 @@ def claim(note: Notification, *, owner: str, now: datetime, policy: Notification
     """This worker sends it, until the lease ends."""
     note.state, note.wait, note.owner = State.CLAIMED, None, owner
     note.lease_until = note.wake_at = now + timedelta(seconds=policy.lease_s)
+
+
+def begin_anew(note: Notification, notice: Notice, *, owner: str, now: datetime, policy: NotificationPolicy) -> None:
+    """This worker sends what had been suppressed."""
+    note.notice, note.ended_at, note.why = notice, None, ""
+    claim(note, owner=owner, now=now, policy=policy)
 
 
 def begin(note: Notification, channel: DeliveryChannel, *, template: str, now: datetime) -> Attempt:

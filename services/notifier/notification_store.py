@@ -205,7 +205,7 @@ def _document(note: Notification) -> dict[str, Any]:
         "trace": note.trace,
         "version": note.version,
         **({"note_ref": str(notice.note_ref)} if notice.note_ref else {}),
-        **{k: v for k, v in _progress(note).items() if not k.startswith("attempts.")},
+        **{k: v for k, v in _progress(note).items() if not k.startswith(("attempts.", "facts."))},
         "attempts": [_attempt_document(a) for a in note.attempts],
     }
 
@@ -221,6 +221,9 @@ def _progress(note: Notification) -> dict[str, Any]:
         "ended_at": note.ended_at,
         "why": note.why,
     }
+    if note.notice.telling > 1:  # Its occasion was told anew, with other facts.
+        said = {"at": note.notice.at, "severity": int(note.notice.severity), "telling": note.notice.telling}
+        progress |= said | {f"facts.{name}": value for name, value in note.notice.facts.items()}
     for number, attempt in enumerate(note.attempts):
         progress |= {f"attempts.{number}.{k}": v for k, v in _attempt_document(attempt).items()}
     # Absent, not empty, so that the sparse index holds only what is looked for.
@@ -254,6 +257,7 @@ def _notification(document: dict[str, Any]) -> Notification:
         severity=Severity(document["severity"]),
         facts=document["facts"],
         note_ref=UUID(document["note_ref"]) if document.get("note_ref") else None,
+        telling=document.get("telling", 1),
     )
     return Notification(
         notice=notice,

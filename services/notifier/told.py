@@ -76,7 +76,8 @@ def _marks(note: Notification) -> Iterator[Mark]:
         if attempt.delivered_at:
             yield Mark("delivered", number)
     if note.state is State.SUPPRESSED:
-        yield Mark("suppressed", len(note.attempts))
+        # Suppressed again, it is another event.
+        yield Mark("suppressed", len(note.attempts) + note.notice.telling - 1)
 
 
 def _identity(note: Notification, mark: Mark, *, at: datetime, channel: DeliveryChannel | None) -> dict[str, Any]:
