@@ -43,7 +43,8 @@ OPEN_SHARE: Final = 0.9
 ARCHIVED_SHARE: Final = 0.05
 KEPT_FOR: Final = timedelta(days=3)
 """Later too many of the open ones would be overdue."""
-CACHE_MB: Final = 8192
+CACHE_MB: Final = 6144
+"""The server takes more than twice of it."""
 FORM: Final = 1
 """Counted up when what is made here changes: what was kept is then made anew."""
 _FILLED: Final = ("desk_tickets", "ticket_events", "bench")
