@@ -55,6 +55,8 @@ COMMANDS: Final = 20
 READY_S_MAX: Final = 180.0
 SEEN_S_MAX: Final = 30.0
 NAME: Final = "amends_bench_desk"
+REFUSED: Final = "refused"
+"""What was answered 503, because the database did not answer in time."""
 
 Times = dict[str, list[float]]
 Versions = dict[tuple[str, int], list[float]]
@@ -112,9 +114,11 @@ async def _measured(where: Addresses, folder: Path) -> dict[str, Any]:
         await _settled(browsers[0], opened)
         times, seen = await _working(browsers, opened)
         flood, flood_s = await _flooding(browsers)
-    figures = _figures(times)
+    refused, refused_in_flood = len(times.pop(REFUSED, ())), len(flood.pop(REFUSED, ()))
+    figures = _figures(times) | {"refused": refused}
     figures |= {"command_seen_p50_ms": sorted(seen)[len(seen) // 2] * 1000, "command_seen_max_ms": max(seen) * 1000}
     figures["without_pause_pages_per_s"] = sum(map(len, flood.values())) / flood_s
+    figures["without_pause_refused"] = refused_in_flood
     return figures | {f"without_pause_{name}": value for name, value in _figures(flood).items() if "p95" in name}
 
 
@@ -242,6 +246,9 @@ async def _person(
             began = time.perf_counter()
             form = {"q": filling.waybill(n), "csrf_token": browser.csrf}
             answer = await browser.client.post("/queue/search", data=form, follow_redirects=True)
+            if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                times[REFUSED].append(time.perf_counter() - began)
+                continue
             answer.raise_for_status()
             assert filling.number(n) in answer.text
             times[kind].append(time.perf_counter() - began)
@@ -251,8 +258,11 @@ async def _person(
 async def _page(browser: Browser, times: Times, kind: str, path: str, params: dict[str, Any]) -> None:
     began = time.perf_counter()
     answer = await browser.client.get(path, params=params)
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        kind = REFUSED
+    else:
+        answer.raise_for_status()
     times[kind].append(time.perf_counter() - began)
-    answer.raise_for_status()
 
 
 def _queue(rng: random.Random) -> dict[str, Any]:
