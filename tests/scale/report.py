@@ -150,19 +150,8 @@ def queries(f: Figures) -> list[str]:
             milliseconds; lists are pages of {f["page"]}. The tickets are those of a year, a twentieth of them
             open."""),
         "",
-        *_beyond(curve[-1]["tickets"]),
         *table(("", *(f"{point['tickets']:,} tickets" for point in curve), "p50, first to last"), rows),
     ]
-
-
-def _beyond(tickets: int) -> list[str]:
-    """What to know about larger ones than were measured."""
-    if tickets >= 1_000_000:
-        return []
-    text = """The server that `make` starts here builds one index of a million rows in two minutes, one with several
-        entries a row in more than ten, and takes 9 GB meanwhile; with a database that is made for it,
-        `--growth=10000,100000,1000000` measures a million, too."""
-    return [*_prose(text), ""]
 
 
 def cost(f: Figures) -> list[str]:
