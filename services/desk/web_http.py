@@ -21,6 +21,7 @@ from services.desk.audit_store import AuditStore
 from services.desk.board_store import BoardStore
 from services.desk.command_handlers import Commands
 from services.desk.contact_reading import ContactReading
+from services.desk.counting import Counting
 from services.desk.directory_editing import DirectoryEditing
 from services.desk.doors import Doors, address_of, audited
 from services.desk.naming import Naming
@@ -102,6 +103,7 @@ class WebRoutes:
         router = APIRouter(include_in_schema=False)
         queue = QueuePages(
             asking=self.asking,
+            counting=Counting(self.asking),
             rows=self.rows,
             views=self.views,
             commands=self.commands,

@@ -20,6 +20,7 @@ from services.desk.accounts import Wrong
 from services.desk.asking import Asking
 from services.desk.command_handlers import Commands, Wanted
 from services.desk.commanding import Answer, Asked, Done, Forbidden, Pending, Refused
+from services.desk.counting import Counting
 from services.desk.customer_request import customer_keys
 from services.desk.doors import audited
 from services.desk.lines import Sort
@@ -96,6 +97,7 @@ class QueuePages:
     """The queue."""
 
     asking: Asking
+    counting: Counting
     rows: Rows
     views: Views
     commands: Commands
@@ -244,7 +246,7 @@ class QueuePages:
         counts: list[int | None] = [None] * len(known)
         if count:
             scope = self.scope_of(visit.person)
-            asked = (self.asking.count(f, person=visit.person, scope=scope) for _, f, _ in known[:_COUNTED_MAX])
+            asked = (self.counting.count(f, person=visit.person, scope=scope) for _, f, _ in known[:_COUNTED_MAX])
             counts[:_COUNTED_MAX] = await asyncio.gather(*asked)
         return [
             {"name": name, "query": showing.query_of(filters), "own": own_id, "count": n, "is_current": filters == own}
