@@ -33,6 +33,8 @@ EXIT_WRONG_SETTINGS: Final = 2
 EXIT_STOP_TOO_SLOW: Final = 75
 """EX_TEMPFAIL of sysexits.h."""
 
+_KEEP_ALIVE_S: Final = 75
+"""Longer than proxies and browsers keep an idle connection (60 s mostly): closed by us, a request may be on its way."""
 _CALM_S: Final = 10.0
 _COLLECT_AFTER: Final = (50_000, 20, 100)
 """Thresholds of the garbage collector. A batch is tens of thousands of objects, none of them in a cycle: with Python's
@@ -229,6 +231,7 @@ class _Server(uvicorn.Server):
                 lifespan="off",
                 forwarded_allow_ips=trusted_proxies,
                 backlog=2048,
+                timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=1,
             )
         )
