@@ -4,6 +4,7 @@ import types
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
+from schemas.commands import Share, ShareLiability
 from schemas.message import Message
 
 YEARS = datetime(1900, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001  # the zone is drawn, too
@@ -28,12 +30,24 @@ def messages(model: type[Message]) -> st.SearchStrategy[Any]:
 
 def _of_model(model: type[BaseModel]) -> st.SearchStrategy[Any]:
     fields = {name: _values(field.annotation, field.metadata) for name, field in model.model_fields.items()}
+    if model is ShareLiability:  # of distinct units, and of the whole
+        fields["shares"] = _shares()
     if "sub" in fields:  # of its category alone; none fits every one
         fields["sub"] = st.none()
-    optional = {name for name, field in model.model_fields.items() if not field.is_required()}
-    required = {name: strategy for name, strategy in fields.items() if name not in optional}
-    given = st.fixed_dictionaries(required, optional={name: fields[name] for name in optional})
+    required = {name: fields[name] for name, field in model.model_fields.items() if field.is_required()}
+    optional = {name: fields[name] for name in fields if name not in required}  # in their order: a run can be repeated
+    given = st.fixed_dictionaries(required, optional=optional)
     return given.map(lambda values: model(**values))
+
+
+@st.composite
+def _shares(draw: st.DrawFn) -> tuple[Share, ...]:
+    units = draw(st.lists(st.text(min_size=1, max_size=40), min_size=2, max_size=4, unique=True))
+    cuts = draw(st.lists(st.integers(1, 99), min_size=len(units) - 1, max_size=len(units) - 1, unique=True))
+    return tuple(
+        Share(unit=unit, percent=end - start)
+        for unit, (start, end) in zip(units, pairwise([0, *sorted(cuts), 100]), strict=True)
+    )
 
 
 def _values(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:  # noqa: PLR0911  # a table of kinds
@@ -43,7 +57,8 @@ def _values(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:  # 
     if origin in (Union, types.UnionType):
         return st.one_of([_values(one, metadata) for one in inner])
     if origin is tuple:
-        return st.lists(_values(inner[0], []), max_size=3).map(tuple)
+        least = max((rule.min_length for rule in _flat(metadata) if isinstance(rule, MinLen)), default=0)
+        return st.lists(_values(inner[0], []), min_size=least, max_size=least + 3).map(tuple)
     if origin is Literal:
         return st.sampled_from(inner)
     if annotation is type(None):
