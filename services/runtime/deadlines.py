@@ -65,6 +65,9 @@ class Owner(Protocol):
     async def look_again(self) -> None:
         """Let it be about what there is to be handled now."""
 
+    async def hear(self) -> None:
+        """Return when Kafka has answered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -155,6 +158,7 @@ class Deadlines:
         self._started_at = self._clock.time()
         self._loops = [
             asyncio.create_task(self._live(), name=f"{self._service}.deadlines.live"),
+            asyncio.create_task(self._keep_following(), name=f"{self._service}.deadlines.following"),
             asyncio.create_task(self._ticks(), name=f"{self._service}.deadlines.ticks"),
             asyncio.create_task(self._fire(), name=f"{self._service}.deadlines.fire"),
         ]
@@ -169,7 +173,7 @@ class Deadlines:
 
     async def stop(self) -> None:
         """Hand out no more, and wait for those that are being handled."""
-        living, others = self._loops[:1], self._loops[1:]
+        living, others = self._loops[:2], self._loops[2:]
         for loop in others:
             loop.cancel()
         await asyncio.gather(*others, *self._handling, return_exceptions=True)
@@ -184,7 +188,7 @@ class Deadlines:
         await asyncio.gather(*self._loops, *self._handling, return_exceptions=True)
 
     async def _live(self) -> None:
-        """Say that this worker lives and follows its shards, for ever: beside the ticks, which take long at times.
+        """Say that this worker lives, for ever: beside the ticks, which take long at times.
 
         One that is cut off from Kafka does not say so: what it has in hand is taken over by whoever can tell it.
         """
@@ -194,9 +198,21 @@ class Deadlines:
                 now = self._clock.time()
                 if not self._is_cut_off:
                     await self._store.live(self._worker, now=now)
-                if self.is_following(now) and now - self._followed_at >= self._timing.followed_s / 6:
-                    await self._follow(now)
             await self._clock.wait(None, self._timing.lease_s / 3)
+
+    async def _keep_following(self) -> None:
+        """Follow the shards for ever, and as far only as Kafka is heard: where it is away, nobody reads.
+
+        Without that, who stood still or was cut off tells a breach before it reads what makes the breach void.
+        """
+        while True:
+            with contextlib.suppress(*FAILED, KafkaError, TimeoutError):
+                now = self._clock.time()
+                if self.is_following(now):
+                    await self._owner.hear()
+                    if self.is_following(self._clock.time()):
+                        await self._follow(now)
+            await self._clock.wait(None, self._timing.followed_s / 6)
 
     async def _follow(self, now: Seconds) -> None:
         await self._store.follow(sorted(self._alive), now=now)
@@ -226,8 +242,8 @@ class Deadlines:
             await self._store.set_shards(sorted(own.keys() - alive), state=ShardState.CLOSED, now=now)
             self._generation = generation
         if not self.is_following(now):
-            # Others have gone on writing while the database was away, or while this worker stood still, perhaps right
-            # behind its assignment: it has not read that, also where another has kept its shards open meanwhile.
+            # Others have gone on writing while a part was away, or while this worker stood still, perhaps right behind
+            # its assignment: it has not read that, also where another has kept its shards open meanwhile.
             await self._owner.look_again()
         opening = sorted(name for name, p in own.items() if name not in alive and self._owner.caught_up(p))
         await self._store.set_shards(opening, state=ShardState.OPEN, now=now)
@@ -245,7 +261,8 @@ class Deadlines:
     def is_following(self, now: Seconds) -> bool:
         """Whether this worker has followed its shards of late, and those that were open still are.
 
-        One that stood still has not, and looks again how much there is to read before it believes that it has read all.
+        One that stood still or did not hear from Kafka has not, and looks again how much there is to read before it
+        believes that it has read all.
         """
         return now - self._followed_at <= self._timing.followed_s
 

@@ -36,6 +36,15 @@ class Ownership:
         """
         self._ledger.expect(await self._ends())
 
+    async def hear(self) -> None:
+        """Return when Kafka has answered.
+
+        Raises:
+            KafkaError: it did not.
+            TimeoutError: likewise.
+        """
+        await self._ends()
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call `callback` after every change of `partitions`, in the event loop; it must not block."""
         self._callbacks.append(callback)

@@ -28,6 +28,9 @@ class Share:
     async def look_again(self) -> None:
         """There is never anything to be read."""
 
+    async def hear(self) -> None:
+        """Kafka always answers."""
+
     def caught_up(self, partition: int) -> bool:
         return partition in self.partitions
 

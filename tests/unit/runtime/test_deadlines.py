@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from prometheus_client import CollectorRegistry
 
 from services.runtime.deadline_store import Deadline, ShardState
@@ -24,9 +25,15 @@ class Share:
         self.partitions = frozenset(partitions)
         self.behind = set(behind)
         self.unread: set[int] = set()
+        self.is_heard = True
 
     async def look_again(self) -> None:
+        await self.hear()
         self.behind |= self.unread
+
+    async def hear(self) -> None:
+        if not self.is_heard:
+            raise KafkaConnectionError
 
     def caught_up(self, partition: int) -> bool:
         return partition in self.partitions and partition not in self.behind
@@ -177,6 +184,41 @@ async def test_what_was_claimed_before_standing_still_waits_for_what_came_meanwh
     await clock.advance(2)
     assert journal.ids == ["holds"]
     assert not store.kept
+
+
+async def test_while_kafka_is_not_heard_nothing_is_computed(
+    start: Start, clock: VirtualClock, journal: Journal
+) -> None:
+    """What was there to be read when it went away may make a deadline void; it is read before any fires."""
+    share = Share(1)
+    deadlines = start(share)
+    await clock.advance(5)
+    await deadlines.arm([deadline("void", 10), deadline("holds", 11)])
+    share.is_heard, share.unread = False, {1}
+    await clock.advance(20)
+    assert journal.ids == []
+    share.is_heard = True
+    await clock.advance(2)
+    assert journal.ids == []
+    await deadlines.cancel(["void"])
+    share.unread.clear()
+    share.behind.clear()
+    await clock.advance(1)
+    assert journal.ids == ["holds"]
+
+
+async def test_a_moment_without_kafka_delays_nothing(start: Start, clock: VirtualClock, journal: Journal) -> None:
+    """A leader that moves is no outage."""
+    share = Share(1)
+    deadlines = start(share)
+    await clock.advance(5)
+    await deadlines.arm([deadline("a", 6)])
+    share.is_heard, share.unread = False, {1}
+    await clock.advance(2)
+    share.is_heard = True
+    await clock.advance(2)
+    ((_, at),) = journal.fired
+    assert 6 <= at < 6.5
 
 
 class SlowToRead(MemoryDeadlineStore):
