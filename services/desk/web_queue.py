@@ -44,7 +44,7 @@ _ROWS_MAX: Final = 50
 _COUNTED_MAX: Final = 12
 """Tabs whose tickets are counted."""
 _NAME_CHARACTERS_MAX: Final = 80
-_FIELDS: Final = frozenset(PageAsked.model_fields)
+_FIELDS: Final = frozenset(PageAsked.model_fields) - {"count"}
 _LISTS: Final = frozenset(
     {
         "state",
@@ -121,11 +121,13 @@ class QueuePages:
         """A page of it."""
         asked, problems = asked_of(visit.request.query_params, visit.person.time_zone)
         scope, now = self.scope_of(visit.person), self.asking.now()
-        answer = await self.asking.page(
-            asked.model_copy(update={"count": asked.cursor is None}), person=visit.person, scope=scope
-        )
+        answer = await self.asking.page(asked, person=visit.person, scope=scope)
         lines = [showing.row_shown(row, asked=asked, scope=scope, now=now, say=visit.say) for row in answer.rows]
         own = Filters.model_validate(asked.model_dump(include=set(Filters.model_fields)))
+        count = None
+        if asked.cursor is None:
+            is_all = answer.next is None
+            count = len(lines) if is_all else await self.counting.count(own, person=visit.person, scope=scope)
         return visit.html(
             "queue",
             422 if problems else 200,
@@ -133,7 +135,7 @@ class QueuePages:
             asked=asked,
             query=showing.query_of(own),
             next=answer.next,
-            count=answer.count,
+            count=count,
             count_max=COUNT_MAX,
             problems=problems,
             tabs=await self._tabs(visit, own, count=False),

@@ -201,9 +201,10 @@ class ComplaintHandler:
             self.contacts.keep(_contacts(case for case in cases if case.fate.role == "followed_up")),
             self._open(settled, [case for case in cases if case.fate.role == "opened"]),
         )
-        for case in cases:
-            if case.fate.role == "followed_up":
-                settled.outgoing.append(_follow_up(case))
+        # Also of those that were opened before: who did may have died before it looked.
+        settled.parked = await self.parked.waiting_for(settled.tickets)
+        settled.outgoing += [Outgoing(TICKET_COMMAND, command) for command in settled.parked]
+        settled.outgoing += [_follow_up(case) for case in cases if case.fate.role == "followed_up"]
         return settled
 
     async def _not_opened_before(self, settled: Settled, cases: list[_Case]) -> list[_Case]:
@@ -375,8 +376,6 @@ class ComplaintHandler:
             if not case.decided:
                 settled.fresh.add(ticket_id)
             settled.outgoing += [Outgoing(TICKET_EVENT, event, case.received.traceparent) for event in events]
-        settled.parked = await self.parked.waiting_for(groups)
-        settled.outgoing += [Outgoing(TICKET_COMMAND, command) for command in settled.parked]
 
     async def _numbers(self, cases: list[_Case]) -> list[str]:
         months = [month_of(case.complaint.submitted_at, self.zone) for case in cases]

@@ -16,6 +16,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
@@ -37,13 +38,22 @@ from services.runtime.producing import PublishFailed
 from services.runtime.retries import FAILED, is_unavailable
 from services.runtime.time_source import Clock
 
-__all__ = ["Deadline", "Deadlines", "Due", "Firing", "OnDue", "Owner", "Timing"]
+__all__ = ["Deadline", "Deadlines", "Due", "Firing", "OnDue", "Owner", "StoodStill", "Timing"]
 
 log = get_logger(__name__)
 R = TypeVar("R")
 
 OnDue = Callable[[Sequence[Due]], Awaitable[None]]
-"""Handles a batch; when it returns, they are done. May be called again with the same ones, after a crash or error."""
+"""Handles a batch; when it returns, they are done. May be called again with the same ones, after a crash or error.
+
+Raises:
+    StoodStill: some are undecided, and are to be handed out again.
+"""
+
+
+class StoodStill(Exception):  # noqa: N818 - what happened, and no fault
+    """Nobody followed the shards for a while since the claim: what came meanwhile has to be read first."""
+
 
 _ANY_REVISION = 2**63 - 1
 
@@ -126,6 +136,7 @@ class Deadlines:
         self._generation = 0
         self._started_at: Seconds = 0.0
         self._followed_at: Seconds = 0.0
+        self._following_since: Seconds = 0.0
         self._is_cut_off = False
         """Whether Kafka does not take what this worker tells. Perhaps another's it does."""
         self._alive: set[str] = set()
@@ -254,6 +265,7 @@ class Deadlines:
         if not self.is_following(now):
             # Not before the window is read: what it held of a shard that is closed now must not be claimed.
             await self._follow(now)
+            self._following_since = now
         await self._sweep(alive, now)
         self._metrics.window.set(len(self._window))
         self._metrics.shards_open.set(len(own.keys() & alive))
@@ -265,6 +277,10 @@ class Deadlines:
         believes that it has read all.
         """
         return now - self._followed_at <= self._timing.followed_s
+
+    def has_followed_since(self, at: datetime) -> bool:
+        """Whether this worker has followed its shards all the time from then on."""
+        return self.is_following(self._clock.time()) and self._following_since <= at.timestamp()
 
     async def _read(self, shards: list[str], now: Seconds) -> None:
         """Read the window when it has to be."""
@@ -355,10 +371,11 @@ class Deadlines:
         self._tokens.add(token)
         try:
             due = await self._persist(claim)
-            # Who stood still right behind claiming has read nothing since, either. Nobody holds them then: they are
-            # swept up, and claimed anew when what came meanwhile is read.
-            if due and self._clock.time() - due[0].claimed_at.timestamp() <= self._timing.followed_s:
-                await self._hand_out(due, token)
+            if due:
+                # Who stood still behind claiming has read nothing since, either. Nobody holds them then: they are
+                # swept up, and claimed anew when what came meanwhile is read.
+                with contextlib.suppress(StoodStill):
+                    await self._hand_out(due, token)
         finally:
             self._tokens.discard(token)
 
@@ -375,9 +392,13 @@ class Deadlines:
         tries = itertools.count()
 
         async def handle() -> None:
+            if not self.has_followed_since(due[0].claimed_at):
+                raise StoodStill
             tried = next(tries)
             try:
                 await self._on_due([replace(d, attempts=d.attempts + tried) for d in due] if tried else due)
+            except StoodStill:
+                raise
             except Exception as error:
                 self._is_cut_off = isinstance(error, PublishFailed)
                 raise
@@ -385,6 +406,8 @@ class Deadlines:
 
         try:
             await self._persist(handle)
+        except StoodStill:
+            raise
         except Exception:  # A handler may fail in any way, and time goes on for the others.
             if len(due) > 1:
                 tried = next(tries)

@@ -144,6 +144,7 @@ def parts(
         caught_up=lambda partition: (
             deadlines.is_following(around.clock.time()) and consumption.ownership.caught_up(partition)
         ),
+        has_followed_since=deadlines.has_followed_since,
         now=partial(utc_of, around.clock),
         counting=Counter(metrics),
     )

@@ -21,6 +21,7 @@ from schemas.notifications import NotificationDelivered
 from schemas.sla import SlaBreached, SlaCorrected, SlaFact
 from schemas.topics import SLA_BREACHED, SLA_EVENT
 from services.runtime.deadline_store import Deadline, Due
+from services.runtime.deadlines import StoodStill
 from services.runtime.handling import Received, Refusal
 from services.runtime.logging import get_logger
 from services.runtime.producing import Record
@@ -108,6 +109,7 @@ class SlaMonitor:
         policies: Callable[[], Policies],
         publish: Callable[[Sequence[Record]], Awaitable[None]],
         caught_up: Callable[[int], bool],
+        has_followed_since: Callable[[datetime], bool],
         now: Callable[[], datetime],
         counting: Counting,
     ) -> None:
@@ -120,6 +122,7 @@ class SlaMonitor:
             policies: all versions that are loaded.
             publish: returns when the broker has everything.
             caught_up: whether everything that was there when this process took over a partition has been handled.
+            has_followed_since: whether what is read has kept up all the time since.
             now: the time.
             counting: what is counted.
         """
@@ -129,6 +132,7 @@ class SlaMonitor:
         self._policies = policies
         self._publish = publish
         self._caught_up = caught_up
+        self._has_followed_since = has_followed_since
         self._now = now
         self._counting = counting
 
@@ -154,7 +158,11 @@ class SlaMonitor:
             pending = {ticket: messages for ticket, messages in pending.items() if ticket in lost}
 
     async def on_due(self, due: Sequence[Due]) -> None:
-        """Handle deadlines that have come."""
+        """Handle deadlines that have come.
+
+        Raises:
+            StoodStill: with some of them undecided, which something unread may have made void.
+        """
         pending: dict[UUID, list[Due]] = defaultdict(list)
         for d in due:
             pending[_ticket_of(d.id)].append(d)
@@ -165,6 +173,8 @@ class SlaMonitor:
             others = [t for t, come in pending.items() if t in stored and not all(_awaits(stored[t], d) for d in come)]
             if others:
                 stored |= await self._clocks.load(others, fresh=True)
+            if not self._has_followed_since(due[0].claimed_at):
+                raise StoodStill
             for ticket, come in pending.items():
                 for d in come:
                     if ticket in stored:

@@ -137,9 +137,9 @@ class History:
     taken_over_s: float = 10.0
     """An event whose reader dies inside `able` is read by another so soon; a deadline does not wait for that."""
     sla_lives: list[tuple[datetime, datetime]] = field(default_factory=list)
-    """When each SLA worker ran, from its start or thaw to its death or freezing."""
+    """When each SLA worker ran and could reach the broker: from its start or thaw to its death or freezing."""
     followed_s: float = 3.0
-    """When no SLA worker has run for so long, nothing is told before what came meanwhile has been read."""
+    """When none could for so long, nothing is told before what came meanwhile has been read."""
     poison: set[Place] = field(default_factory=set)
     """Records that were put there as garbage."""
     settled: bool = True

@@ -32,6 +32,7 @@ class Way:
 
     Attributes:
         away_until: Until then the part answers nobody.
+        absences: When it answered nobody, from and until.
         mishaps: What is to become of the requests to come, by their number from now on; see `Fault`.
     """
 
@@ -41,6 +42,7 @@ class Way:
     patience_s: float
     """After so long without an answer the caller gives up."""
     away_until: float = 0.0
+    absences: list[tuple[float, float]] = field(default_factory=list)
     requests: int = 0
     mishaps: dict[int, Mishap] = field(default_factory=dict)
 
@@ -52,10 +54,12 @@ class Way:
     def depart(self, for_s: float) -> None:
         """Let it be away."""
         self.away_until = max(self.away_until, self.loop.now + for_s)
+        self.absences.append((self.loop.now, self.away_until))
 
     def heal(self) -> None:
         """Nothing goes wrong any more."""
         self.away_until = 0.0
+        self.absences = [(begin, min(end, self.loop.now)) for begin, end in self.absences]
         self.mishaps.clear()
 
     def latency(self) -> float:

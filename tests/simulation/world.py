@@ -7,7 +7,7 @@ import json
 import math
 import random
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -167,7 +167,7 @@ class World:
             healed_at=healed_at,
             ended_at=datetime.now(UTC),
             able=[(healed_at + timedelta(seconds=ABLE_AFTER_S), datetime.now(UTC))],
-            sla_lives=self._sla_lives.told(began_at),
+            sla_lives=self._sla_lives.told(began_at, without=self.broker.way.absences),
             followed_s=TIMING.followed_s,
             late_s_max=LATE_S_MAX,
             taken_over_s=TAKEN_OVER_S,
@@ -476,13 +476,17 @@ class Lives:
         if begun is not None:
             self._ended.append((begun, self._loop.now))
 
-    def told(self, began_at: datetime) -> list[tuple[datetime, datetime]]:
-        """All of them."""
-        running = [(begun, self._loop.now) for begun in self._running.values()]
-        return [
-            (began_at + timedelta(seconds=begin), began_at + timedelta(seconds=end))
-            for begin, end in (*self._ended, *running)
-        ]
+    def told(self, began_at: datetime, *, without: Iterable[tuple[float, float]]) -> list[tuple[datetime, datetime]]:
+        """All of them, less some stretches of time."""
+        lives = [*self._ended, *((begun, self._loop.now) for begun in self._running.values())]
+        for begin, end in without:
+            lives = [
+                piece
+                for begun, ended in lives
+                for piece in ((begun, min(ended, begin)), (max(begun, end), ended))
+                if piece[0] < piece[1]
+            ]
+        return [(began_at + timedelta(seconds=begin), began_at + timedelta(seconds=end)) for begin, end in lives]
 
 
 async def _submit(intake: Intake | None, sent: Sent, answered: "asyncio.Future[Any]") -> None:

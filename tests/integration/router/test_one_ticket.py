@@ -403,6 +403,31 @@ async def test_a_follow_up_that_comes_too_early_is_parked(scene: Scene, mongo: D
     assert scene.fates()[second.complaint_id] == ("followed_up", ticket_id(first.complaint_id))
 
 
+async def test_a_follow_up_that_waits_is_found_by_the_heir_of_who_opened_its_ticket(
+    scene: Scene, mongo: Database[dict[str, Any]]
+) -> None:
+    """The ticket's router dies between appending and looking for what waits; the complaint comes again."""
+    first, second = scene.complaint("A.", waybills=("YT1",)), scene.complaint("B.", phone=OTHER, waybills=("YT1",))
+    early, half_dead, survivor = await scene.router(), await scene.router(), await scene.router()
+
+    async def crash(*_: Any) -> Any:
+        raise Crash
+
+    object.__setattr__(early.complaints.events, "append", crash)
+    with pytest.raises(Crash):
+        await early.handle(received([first]))
+    await survivor.handle(received([second]))
+    assert await scene.deliver(survivor) == []
+    assert mongo["parked"].count_documents({}) == 1
+    object.__setattr__(half_dead.complaints.parked, "waiting_for", crash)
+    with pytest.raises(Crash):
+        await half_dead.handle(received([first]))
+    await survivor.handle(received([first]))
+    await scene.deliver(survivor)
+    assert mongo["parked"].count_documents({}) == 0
+    assert scene.fates()[second.complaint_id] == ("followed_up", ticket_id(first.complaint_id))
+
+
 async def test_a_follow_up_goes_on_to_where_its_ticket_went(scene: Scene, mongo: Database[dict[str, Any]]) -> None:
     """B follows A, and then A turns out to be a follow-up of C: B's command is sent on to C's ticket."""
     a, b = scene.complaint("A.", waybills=("YT1",)), scene.complaint("B.", phone=OTHER, waybills=("YT1",))

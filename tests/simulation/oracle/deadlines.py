@@ -164,6 +164,7 @@ def _rash(reading: Reading, ticket: str, events: list[Recorded]) -> Iterator[Vio
     history = reading.history
     facts = {fact.id: fact for fact in reading.facts.get(ticket, ())}
     followed = timedelta(seconds=history.followed_s)
+    stretches = list(_joined(history.sla_lives, gap_max=followed))
     for correction in [fact for fact in facts.values() if fact.verb == "corrected"]:
         fact, since = facts.get(correction.payload["corrects"]), us(correction.payload["at"])
         # What was delivered before there was a ticket counts from its opening.
@@ -172,10 +173,23 @@ def _rash(reading: Reading, ticket: str, events: list[Recorded]) -> Iterator[Vio
         if fact is None or not causes or fact.verb not in STEPS:
             continue
         told_at = datetime.fromisoformat(fact.payload["detected_at"])
-        begun = [begin for begin, end in history.sla_lives if begin <= told_at and end >= told_at - followed]
+        begun = [begin for begin, end in stretches if begin <= told_at <= end + followed]
         if begun and max(cause.at for cause in causes) < min(begun):
             words = f"{fact.payload['clock']} {fact.verb} ({fact.id}) was told after an outage"
             yield Violation(4, ticket, f"{words}, though what makes it void lay there before")
+
+
+def _joined(lives: Iterable[tuple[datetime, datetime]], *, gap_max: timedelta) -> Iterator[tuple[datetime, datetime]]:
+    """Stretches of time in which somebody was always there but for short gaps."""
+    begun: datetime | None = None
+    until = EPOCH
+    for begin, end in sorted(lives):
+        if begun is not None and begin > until + gap_max:
+            yield begun, until
+            begun = None
+        begun, until = begun or begin, max(until, end)
+    if begun is not None:
+        yield begun, until
 
 
 def _counted_from(events: list[Recorded]) -> Iterator[int]:

@@ -95,7 +95,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         "parked-forgotten",
         "Follow-ups that wait for a ticket are not looked for when it is opened.",
         _COMPLAINTS,
-        "        settled.parked = await self.parked.waiting_for(groups)\n",
+        "        settled.parked = await self.parked.waiting_for(settled.tickets)\n",
         "",
     ),
     mutant(

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaConnectionError
 from prometheus_client import CollectorRegistry
 
 from services.runtime.deadline_store import Deadline, ShardState
-from services.runtime.deadlines import Deadlines, Due, Timing
+from services.runtime.deadlines import Deadlines, Due, StoodStill, Timing
 from services.runtime.metrics import DeadlineMetrics
 from services.runtime.producing import PublishFailed
 from tests.unit.runtime.fakes import MemoryDeadlineStore, VirtualClock
@@ -184,6 +184,32 @@ async def test_what_was_claimed_before_standing_still_waits_for_what_came_meanwh
     await clock.advance(2)
     assert journal.ids == ["holds"]
     assert not store.kept
+
+
+async def test_what_is_handled_when_standing_still_waits_for_what_came_meanwhile(
+    start: Start, clock: VirtualClock, journal: Journal
+) -> None:
+    """Its handler notices and decides nothing: it is handed out again when that is read."""
+    share = Share(1)
+    deadlines = start(share)
+    await clock.advance(1)
+    await deadlines.arm([deadline("void", 5), deadline("holds", 5)])
+
+    def stand_still(due: Sequence[Due]) -> None:
+        share.unread = {1}
+        clock.jump(16)
+        if not deadlines.has_followed_since(due[0].claimed_at):
+            raise StoodStill
+
+    journal.then = stand_still
+    await clock.advance(20)
+    assert journal.fired == []
+    journal.then = lambda _due: None
+    await deadlines.cancel(["void"])
+    share.unread.clear()
+    share.behind.clear()
+    await clock.advance(2)
+    assert journal.ids == ["holds"]
 
 
 async def test_while_kafka_is_not_heard_nothing_is_computed(

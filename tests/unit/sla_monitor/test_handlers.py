@@ -23,6 +23,7 @@ from schemas.sla import SlaBreached, SlaCorrected, SlaFact
 from schemas.topics import TOPICS
 from services.runtime.dead_letters import Original
 from services.runtime.deadline_store import Deadline, Due
+from services.runtime.deadlines import StoodStill
 from services.runtime.handling import Received
 from services.runtime.producing import Outgoing, Record
 from services.service_levels.policy import read_policy
@@ -55,6 +56,7 @@ class World:
         self.conflicts = 0
         self.steps = 0
         self.crash_at = -1
+        self.is_following = True
         self.meanwhile: Callable[[], Awaitable[None]] = _nothing
 
     def step(self) -> None:
@@ -72,6 +74,7 @@ class World:
             policies=lambda: POLICIES,
             publish=self.publish,
             caught_up=lambda _partition: True,
+            has_followed_since=lambda _claimed_at: self.is_following,
             now=lambda: self.now,
             counting=Counts(self),
         )
@@ -269,6 +272,20 @@ async def test_a_worker_that_stood_still_tells_what_had_passed_when_it_claimed(
     assert told
     assert all(fact.ce_time <= first.due_at for fact in told)
     assert [d.due_at > first.due_at for d in world.armed.values() if d.id != first.id] == [True]
+
+
+async def test_a_worker_that_stood_still_in_the_middle_decides_nothing(
+    life: list[TicketEvent | NotificationDelivered],
+) -> None:
+    """It is to read first what came meanwhile."""
+    world = World()
+    await world.deliver(*life[:1])
+    first = min(world.armed.values(), key=lambda d: d.due_at)
+    before = dict(world.armed), len(world.published)
+    world.now, world.is_following = first.due_at, False
+    with pytest.raises(StoodStill):
+        await world.process().on_due([_due(first, 0, claimed_at=first.due_at)])
+    assert (dict(world.armed), len(world.published)) == before
 
 
 async def test_one_topic_may_be_ahead_of_the_other(new_story: Callable[..., Any]) -> None:
