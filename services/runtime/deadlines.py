@@ -392,13 +392,11 @@ class Deadlines:
         tries = itertools.count()
 
         async def handle() -> None:
-            if not self.has_followed_since(due[0].claimed_at):
-                raise StoodStill
             tried = next(tries)
             try:
+                if not self.has_followed_since(due[0].claimed_at):
+                    raise StoodStill  # noqa: TRY301 - as the handler may
                 await self._on_due([replace(d, attempts=d.attempts + tried) for d in due] if tried else due)
-            except StoodStill:
-                raise
             except Exception as error:
                 self._is_cut_off = isinstance(error, PublishFailed)
                 raise

@@ -66,8 +66,13 @@ def _verdicts(seeds: range, jobs: int) -> Iterator[Brief]:
         yield from map(brief, seeds)
         return
     # Not `multiprocessing.Pool`, which waits for ever when a process of it dies.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_be_quiet) as pool:
         yield from pool.map(brief, seeds, chunksize=10)
+
+
+def _be_quiet() -> None:
+    """What a dead process of an ended world was about to do fails when it is collected, some seeds later."""
+    sys.unraisablehook = lambda _unraisable: None
 
 
 def _tell(verdict: Verdict, *, quick: bool) -> None:
