@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, Final
 
-from tests.simulation.judging import Brief, Verdict, brief, judge
+from tests.simulation.judging import Brief, Verdict, be_quiet, brief, judge
 from tests.simulation.scenario import Scenario, scenario
 from tests.simulation.shrinking import shortest
 
@@ -66,13 +66,8 @@ def _verdicts(seeds: range, jobs: int) -> Iterator[Brief]:
         yield from map(brief, seeds)
         return
     # Not `multiprocessing.Pool`, which waits for ever when a process of it dies.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_be_quiet) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=be_quiet) as pool:
         yield from pool.map(brief, seeds, chunksize=10)
-
-
-def _be_quiet() -> None:
-    """What a dead process of an ended world was about to do fails when it is collected, some seeds later."""
-    sys.unraisablehook = lambda _unraisable: None
 
 
 def _tell(verdict: Verdict, *, quick: bool) -> None:

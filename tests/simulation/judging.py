@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import sys
 from dataclasses import dataclass
 
 from tests.simulation.history import History
@@ -48,6 +49,11 @@ class Brief:
 def _freeze_what_is_imported() -> None:
     """It stays to the end, and need not be looked through for garbage again and again."""
     gc.freeze()
+
+
+def be_quiet() -> None:
+    """What a dead process of an ended world was about to do fails when it is collected, some seeds later."""
+    sys.unraisablehook = lambda _unraisable: None
 
 
 def brief(seed: int) -> Brief:
