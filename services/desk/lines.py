@@ -23,6 +23,8 @@ _END: Final = "g"
 """After every digit."""
 _OPEN, _SETTLED = "o", "s"
 _DATED, _UNDATED = "0", "1"
+_OPEN_TOO: Final = ("by_received", "by_updated", "by_department_received")
+"""Lines of all rows that are there once more for the open ones; the others begin with whether a row is open."""
 
 
 class Sort(StrEnum):
@@ -78,8 +80,12 @@ def lines(row: Row) -> dict[str, str]:
 
 
 def partial_lines(row: Row) -> dict[str, str]:
-    """The texts that not every row has: by which complaints of a unit and solved cases are found, the newest first."""
-    texts: dict[str, str] = {}
+    """The texts that not every row has.
+
+    By them open ones are found without walking past all that are settled, and complaints of a unit and solved cases.
+    """
+    whole, texts = lines(row), dict[str, str]()
+    opened = {f"{field}_open": whole[field] for field in _OPEN_TOO} if row.is_open else {}
     if row.unit:
         texts["by_unit_received"] = f"{row.unit}|{_newest(row.received_at)}"
     if row.settled_at is not None and (code := matter_code(row)):
@@ -87,7 +93,7 @@ def partial_lines(row: Row) -> dict[str, str]:
         texts["by_unit_case"] = f"{row.unit or ''}|{code}|{_newest(row.settled_at)}"
     if row.archived_at is not None:
         texts["by_archived"] = _newest(row.archived_at)
-    return {field: text + row.id.hex for field, text in texts.items()}
+    return opened | {field: text + row.id.hex for field, text in texts.items()}
 
 
 def matter_code(row: Row) -> str:
@@ -102,11 +108,12 @@ def stretch(prefix: str, *, newest: datetime, oldest: datetime) -> Segment:
     return Segment(prefix, FAR_MS - _ms(newest), FAR_MS - _ms(oldest), is_bound=True)
 
 
-def field_of(sort: Sort, *, department: str | None) -> str:
-    """The line that is read for an order."""
+def field_of(sort: Sort, *, department: str | None, is_open: bool = False) -> str:
+    """The line that is read for an order; `is_open`: by those alone that are."""
+    field = f"by_{sort.value}"
     if department is not None and sort in {Sort.DUE, Sort.RECEIVED}:
-        return {Sort.DUE: "by_department", Sort.RECEIVED: "by_department_received"}[sort]
-    return f"by_{sort.value}"
+        field = {Sort.DUE: "by_department", Sort.RECEIVED: "by_department_received"}[sort]
+    return f"{field}_open" if is_open and field in _OPEN_TOO else field
 
 
 def segments(

@@ -160,7 +160,8 @@ def reading(asked: Filters, *, scope: Scope, me: str, now: datetime) -> Reading:
         due_before=asked.due_before,
         received=(asked.received_from, asked.received_to),
     )
-    return Reading(where, field_of(asked.sort, department=department), tuple(stretches))
+    line = field_of(asked.sort, department=department, is_open=standings == [True])
+    return Reading(where, line, tuple(stretches))
 
 
 def _standings(asked: Filters) -> list[bool]:

@@ -34,7 +34,10 @@ _INDEXES: Final = (
     "by_due", "by_severity", "by_received", "by_updated", "by_department", "by_department_received",
     "keys", "contacts", "person_standing", "units_standing", "marks", "shown_at",
 )  # fmt: skip
-_PARTIAL: Final = ("by_unit_received", "by_case", "by_unit_case", "by_archived")
+_PARTIAL: Final = (
+    "by_received_open", "by_updated_open", "by_department_received_open",
+    "by_unit_received", "by_case", "by_unit_case", "by_archived",
+)  # fmt: skip
 """Lines in which not every row stands: the others are not in their indexes either."""
 _WIDTH_FIRST_MS: Final = 3_600_000
 _WIDTH_MAX_MS: Final = 400 * 24 * 3_600_000

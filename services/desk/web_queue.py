@@ -124,10 +124,6 @@ class QueuePages:
         answer = await self.asking.page(asked, person=visit.person, scope=scope)
         lines = [showing.row_shown(row, asked=asked, scope=scope, now=now, say=visit.say) for row in answer.rows]
         own = Filters.model_validate(asked.model_dump(include=set(Filters.model_fields)))
-        count = None
-        if asked.cursor is None:
-            is_all = answer.next is None
-            count = len(lines) if is_all else await self.counting.count(own, person=visit.person, scope=scope)
         return visit.html(
             "queue",
             422 if problems else 200,
@@ -135,7 +131,8 @@ class QueuePages:
             asked=asked,
             query=showing.query_of(own),
             next=answer.next,
-            count=count,
+            # What is on one page is counted; for more than that the tabs come with the count, a little later.
+            count=len(lines) if answer.next is None and asked.cursor is None else None,
             count_max=COUNT_MAX,
             problems=problems,
             tabs=await self._tabs(visit, own, count=False),
@@ -160,10 +157,14 @@ class QueuePages:
         return visit.html("queue_rows", lines=lines, may_bulk=may_bulk)
 
     async def tabs(self, visit: Visit) -> Response:
-        """Tabs with counts, which a page asks for when it is there."""
+        """Tabs with counts and how many the page's own filters find, which a page asks for when it is there."""
         asked, _ = asked_of(visit.request.query_params, visit.person.time_zone)
         own = Filters.model_validate(asked.model_dump(include=set(Filters.model_fields)))
-        return visit.html("queue_tabs", tabs=await self._tabs(visit, own, count=True), count_max=COUNT_MAX)
+        tabs, count = await asyncio.gather(
+            self._tabs(visit, own, count=True),
+            self.counting.count(own, person=visit.person, scope=self.scope_of(visit.person)),
+        )
+        return visit.html("queue_counts", tabs=tabs, count=count, count_max=COUNT_MAX)
 
     async def search(self, visit: Visit) -> Response:
         """Find by whatever was typed: a person's number or address stands in no URL, its key may."""

@@ -45,7 +45,7 @@ KEPT_FOR: Final = timedelta(days=3)
 """Later too many of the open ones would be overdue."""
 CACHE_MB: Final = 6144
 """The server takes more than twice of it."""
-FORM: Final = 1
+FORM: Final = 2
 """Counted up when what is made here changes: what was kept is then made anew."""
 _FILLED: Final = ("desk_tickets", "ticket_events", "bench")
 _BATCH: Final = 2_000

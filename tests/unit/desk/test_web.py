@@ -309,6 +309,15 @@ async def test_views_are_tabs(scene: WebScene, agent: httpx.AsyncClient) -> None
     assert "Hubs" not in (await agent.get("/queue/tabs")).text
 
 
+async def test_what_is_more_than_a_page_is_counted_with_the_tabs(agent: httpx.AsyncClient) -> None:
+    """A page does not wait for its count, and one that shows all needs no asking."""
+    whole, first = (await agent.get("/queue")).text, (await agent.get("/queue?size=2")).text
+    counted = re.search(r'<p id="counted">(.+)</p>', whole)
+    assert counted
+    assert '<p id="counted"></p>' in first
+    assert f'<p id="counted" hx-swap-oob="true">{counted[1]}</p>' in (await agent.get("/queue/tabs?size=2")).text
+
+
 async def test_single_lines_are_renewed(scene: WebScene, agent: httpx.AsyncClient) -> None:
     """What changed is had again line by line, and of what may not be seen there is none."""
     ticket = stories(["4"])[0].ticket
