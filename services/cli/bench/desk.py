@@ -52,6 +52,8 @@ THINK_S: Final = 5.0
 FLOOD_SHARE: Final = 1 / 3
 """Of the time, for the same people without a pause."""
 COMMANDS: Final = 20
+CACHE_MB: Final = 2048
+"""Of the database, while it is read."""
 READY_S_MAX: Final = 180.0
 SEEN_S_MAX: Final = 30.0
 NAME: Final = "amends_bench_desk"
@@ -80,9 +82,13 @@ class Browser:
 async def run(folder: Path) -> dict[str, Any]:
     """Milliseconds of each question, as a hundred people see them, and of a command to be seen by all."""
     kept = cache_folder() / "bench-desk"
-    with file_lock(kept.with_suffix(".lock")), Stack(kept, parts=("database",), cache_mb=filling.CACHE_MB) as database:
-        filled_s = await asyncio.to_thread(filling.fill, database.addresses.mongo, NAME, rows=ROWS)
-        with Stack(folder, parts=("kafka", "redis")) as rest:
+    with file_lock(kept.with_suffix(".lock")):
+        with Stack(kept, parts=("database",), cache_mb=filling.CACHE_MB) as database:
+            filled_s = await asyncio.to_thread(filling.fill, database.addresses.mongo, NAME, rows=ROWS)
+        with (
+            Stack(kept, parts=("database",), cache_mb=CACHE_MB) as database,
+            Stack(folder, parts=("kafka", "redis")) as rest,
+        ):
             where = Addresses(kafka=rest.addresses.kafka, redis=rest.addresses.redis, mongo=database.addresses.mongo)
             figures = await _measured(where, folder)
     return {"rows": ROWS, "filled_s": filled_s, "people": AGENTS, **figures}
@@ -243,7 +249,7 @@ async def _person(
 ) -> None:
     await asyncio.sleep(rng.uniform(0, think_s))
     while time.monotonic() < until:
-        n = rng.randrange(ROWS)
+        n = filling.with_trail(rng.randrange(ROWS))
         kind = rng.choices(("queue", "ticket", "waybill"), (6, 3, 1))[0]
         if kind == "queue":
             asked = rng.choice(_queues(rng))
