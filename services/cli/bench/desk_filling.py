@@ -3,8 +3,8 @@
 The indexes are there first, and the database's cache holds them all (`CACHE_MB`). Of a million rows that are there, the
 local server makes one index in two minutes, and one with several entries a row in more than ten.
 
-Every row is there; of its events, which are read by ticket alone, one ticket in `TRAIL_EACH` has them. The local server
-takes all of a collection into memory when it is first asked of it, and seven million events do not fit beside the rows.
+Every row is there; of the events, which are read by ticket alone, one ticket in `TRAIL_EACH` has its own. The local
+server takes all of a collection into memory when it is first asked of it, and all events do not fit beside the rows.
 """
 
 import asyncio
