@@ -9,8 +9,8 @@ with their counts, as its script asks for them. A search is what was typed, and 
 is given over HTTP, decided by a router, and seen when the last of the hundred has heard of it.
 
 `AMENDS_BENCH_ROWS`, `_AGENTS` and `_SECONDS` make it smaller or larger. The aim is for a million rows; the local
-database takes more than 20 GB of memory to find one of a million by its id, so 300,000 it is unless asked otherwise. The
-database is kept in the cache folder, see `desk_filling.py`.
+database takes more than 20 GB of memory to find one of a million by its id, so 300,000 it is unless asked otherwise.
+The database is kept in the cache folder, see `desk_filling.py`.
 """
 
 import asyncio
