@@ -207,7 +207,7 @@ class World:
             self._pending == 0
             and not self.store.count("deadlines")
             and len(self.broker.groups) == 3
-            and all(not group.rebalancing for group in self.broker.groups.values())
+            and all(group.members and not group.rebalancing for group in self.broker.groups.values())
             and not any(self.broker.lag().values())
         )
 
