@@ -203,6 +203,12 @@ def _clocks(snapshot: Snapshot, lateness_s_max: float | None) -> Iterator[Differ
                 yield Difference("missed_deadline", ticket, says, settles=True)
             if sum(fact["type"] == "breached" and fact["fact_id"] not in withdrawn for fact in facts) > 1:
                 yield Difference("breach_doubled", ticket, f"{clock} cycle {cycle}")
+    for fact_id, fact in snapshot.facts.items():
+        known = snapshot.events.get(fact["ticket_id"], {}).get(fact["ticket_sequence"], {})
+        is_void = known.get("state") == "withdrawn" or known.get("type") == "linked"
+        if fact["type"] == "breached" and fact_id not in withdrawn and is_void:
+            says = f"{fact['clock']} was broken at {fact['breached_at']}, when nothing was promised any more"
+            yield Difference("breach_void", fact_id, says, settles=True)
     yield from _breaches(snapshot, lateness_s_max)
 
 

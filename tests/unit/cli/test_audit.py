@@ -120,6 +120,7 @@ PLANTED = {
     "breach_doubled": breach_again,
     "breach_untold": lambda s: s.breached.clear(),
     "breach_early": lambda s: s.facts["f-breached"].update(detected_at=at(-31)),
+    "breach_void": lambda s: s.events["t1"][1].update(state="withdrawn"),
     "breach_late": lambda s: s.facts["f-breached"].update(detected_at=at(-25)),
     "untold": lambda s: s.notified.clear(),
     "told_twice": lambda s: s.notified.update(n2=copy.deepcopy(s.notified["n1"])),
