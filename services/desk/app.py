@@ -20,6 +20,7 @@ from services.desk.asking import Asking
 from services.desk.attempt_store import AttemptStore
 from services.desk.audit_store import AuditStore
 from services.desk.board_store import BoardStore
+from services.desk.bounded import Bounded
 from services.desk.cluster_store import ClusterStore
 from services.desk.command_handlers import Commands
 from services.desk.commands_http import CommandRoutes
@@ -220,6 +221,7 @@ def desk(
         scope_of=scope_of,
         auditing=people.audit,
         export_rows_max=settings.desk_export_rows_max,
+        is_still=people.doors.is_still,
     )
     levels = PolicyEditing(
         versions=PolicyStore(database), clocks=OpenClockStore(database), asking=asking, auditing=people.audit, now=now
@@ -288,6 +290,9 @@ def desk(
     )
     surface.include_router(pages.router())
     handle_refusals(surface)
+    surface.add_middleware(
+        Bounded, bytes_max=settings.desk_body_bytes_max, files_bytes_max=settings.desk_upload_bytes_max
+    )
     surface.add_middleware(Failing, answer=failed_html)
     surface.add_middleware(SecurityHeaders, url=settings.desk_url)
     surface.add_middleware(Measuring, metrics=metrics)

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.desk import audit
-from services.desk.accounts import person_of
+from services.desk.accounts import Account, person_of
 from services.desk.audit import Entry
 from services.desk.person import Person
 from services.desk.refusal import Refusal
@@ -76,14 +76,11 @@ class Doors:
             Refusal: `not-signed-in`, `origin-refused`, `csrf-refused`.
         """
         session_id, now = self.session_id(request), self.now()
-        if not session_id:
+        session, account = await self._known(session_id, now)
+        if session_id is None or session is None:
             raise Refusal("not-signed-in")
         key = digest(session_id)
-        session = await self._sessions.get(key)
-        if session is None:
-            raise Refusal("not-signed-in")
-        account = await self._accounts.get(session.account)
-        if account is None or account.disabled or not session.holds(now, self._limits):
+        if account is None:
             await self._sessions.end(key)
             raise Refusal("not-signed-in")
         if request.method not in _SAFE:
@@ -94,6 +91,20 @@ class Doors:
         if session.is_to_be_seen(now):
             await self._sessions.seen(key, now)
         return person_of(account, await self._memberships.of(account.name))
+
+    async def is_still(self, person: Person, request: Request) -> bool:
+        """Whether a request that takes long is still that person's, with the same rights. The session is not used."""
+        _, account = await self._known(self.session_id(request), self.now())
+        return account is not None and person_of(account, await self._memberships.of(account.name)) == person
+
+    async def _known(self, session_id: str | None, now: datetime) -> tuple[Session | None, Account | None]:
+        """The session, and whose it is while it holds."""
+        session = await self._sessions.get(digest(session_id)) if session_id else None
+        if session is None:
+            return None, None
+        account = await self._accounts.get(session.account)
+        holds = account is not None and not account.disabled and session.holds(now, self._limits)
+        return session, account if holds else None
 
     def check_origin(self, request: Request) -> None:
         """That a request comes from a page of ours, as far as the browser says.

@@ -24,7 +24,7 @@ _SECRET: Final = ("password", "phone", "email", "wechat", "reason")
 """Fields whose value is not repeated, however wrong it is."""
 _VALUE_CHARACTERS_MAX: Final = 200
 _VERSION: Final = ("header", "If-Match")
-_BY_STATUS: Final = {404: "no-such-page", 405: "method-not-allowed"}
+_BY_STATUS: Final = {400: "unreadable", 404: "no-such-page", 405: "method-not-allowed", 413: "too-large"}
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     "default": {
         "description": "It was refused: which of the problems (RFC 9457), in the reader's language.",

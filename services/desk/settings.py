@@ -22,6 +22,10 @@ class DeskSettings(SignInSettings):
     )
     desk_store_s_max: float = Field(5.0, gt=0, description="Seconds to wait for the database before an answer of 503.")
     desk_export_rows_max: int = Field(100_000, ge=1, le=1_000_000, description="Most tickets of one export.")
+    desk_body_bytes_max: int = Field(8_388_608, ge=65_536, description="Size of a request without files.")
+    desk_upload_bytes_max: int = Field(
+        109_051_904, ge=65_536, description="Size of a form with files; the intake says how large each may be."
+    )
     desk_live_poll_s: float = Field(
         1.0, gt=0, le=60, description="Seconds between looks for changes while Redis is away."
     )

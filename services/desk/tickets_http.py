@@ -1,8 +1,11 @@
 """The HTTP surface of tickets: the queue, a ticket with its trail, exports, live changes. It changes nothing."""
 
+import asyncio
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
 from uuid import UUID
@@ -23,7 +26,7 @@ from services.desk.customer_request import customer_keys
 from services.desk.doors import audited
 from services.desk.export import BYTE_ORDER_MARK, COLUMNS, Workbook, cells, csv_lines
 from services.desk.finding import Rows, row_named
-from services.desk.live import Listener, Live, Told
+from services.desk.live import Live, Told
 from services.desk.person import Person
 from services.desk.queue import Filters, PageAsked, Scope
 from services.desk.refusal import Refusal
@@ -31,9 +34,11 @@ from services.desk.row import Row
 from services.desk.row_store import COUNT_MAX
 from services.desk.signing_in import Auditing
 from services.desk.telling import all_messages_told, clocks_told, event_told, row_told
+from services.runtime.retries import FAILED
 
 NO_STORE: Final = {"Cache-Control": "no-store"}
 _PING_S: Final = 15
+_STILL_S: Final = 30.0
 _ABOUT_CHARACTERS_MAX: Final = 500
 _XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -72,6 +77,8 @@ class TicketRoutes:
     scope_of: Callable[[Person], Scope]
     auditing: Auditing
     export_rows_max: int
+    is_still: Callable[[Person, Request], Awaitable[bool]]
+    """Whether a request is still that person's, with the same rights."""
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -130,8 +137,9 @@ class TicketRoutes:
             return _json({"customer": customer_keys(wanted.contact, blind=self.blind)})
 
         @router.get("/v1/live", summary="Changes as they happen, as server-sent events")
-        async def changes(person: Reader) -> Response:
-            return EventSourceResponse(tellings(self.live, self.scope_of(person)), ping=_PING_S, send_timeout=30)
+        async def changes(request: Request, person: Reader) -> Response:
+            told = tellings(self.live, self.scope_of(person), is_still=partial(self.is_still, person, request))
+            return EventSourceResponse(told, ping=_PING_S, send_timeout=30)
 
         return router
 
@@ -180,19 +188,35 @@ class TicketRoutes:
         )
 
 
-async def tellings(live: Live, scope: Scope) -> AsyncIterator[ServerSentEvent]:
-    """What one browser is told: `mode`, `changed`, `refresh`; ends when the desk stops."""
+async def tellings(
+    live: Live, scope: Scope, *, is_still: Callable[[], Awaitable[bool]], asked_every_s: float = _STILL_S
+) -> AsyncIterator[ServerSentEvent]:
+    """What one browser is told: `mode`, `changed`, `refresh`.
+
+    Ends when the desk stops, or soon after whoever listens was signed out or may see something else.
+    """
     with live.listen(scope) as listener:
-        async for event in _until_closed(listener):
-            yield event
+        asked_at = time.monotonic()
+        while True:
+            try:
+                wait_s = max(0.0, asked_at + asked_every_s - time.monotonic())
+                kind, content = await asyncio.wait_for(listener.next(), wait_s)
+            except TimeoutError:
+                if not await _or_unknown(is_still):
+                    return
+                asked_at = time.monotonic()
+                continue
+            if kind is Told.CLOSED:
+                return
+            yield ServerSentEvent(event=kind.value, data=orjson.dumps(content).decode())
 
 
-async def _until_closed(listener: Listener) -> AsyncIterator[ServerSentEvent]:
-    while True:
-        kind, content = await listener.next()
-        if kind is Told.CLOSED:
-            return
-        yield ServerSentEvent(event=kind.value, data=orjson.dumps(content).decode())
+async def _or_unknown(is_still: Callable[[], Awaitable[bool]]) -> bool:
+    """While the database is away nobody is sent away."""
+    try:
+        return await is_still()
+    except FAILED:
+        return True
 
 
 def _json(content: Any, headers: Mapping[str, str] | None = None) -> Response:

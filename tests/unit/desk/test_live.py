@@ -9,6 +9,7 @@ from services.desk.live import QUEUE_MAX, Live, Told
 from services.desk.notice import Notice, pieces
 from services.desk.queue import EVERYTHING, Scope
 from services.desk.row import Kept
+from services.desk.tickets_http import tellings
 from services.runtime.metrics import DeskMetrics
 from tests.unit.desk.stories import RECEIVED, Story
 
@@ -115,3 +116,34 @@ async def test_what_cannot_be_read_is_passed_over() -> None:
             pass
         assert told_now[1]["revision"] == 3
     await told.stop()
+
+
+async def test_who_was_signed_out_hears_no_more() -> None:
+    """It is asked again and again whether somebody is still there; while nobody can say, nothing ends."""
+    answers: list[bool | Exception] = [True, ConnectionError(), False]
+
+    async def is_still() -> bool:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    one = live(Ear(), Shown())
+    told = tellings(one, EVERYTHING, is_still=is_still, asked_every_s=0.01)
+    assert [event.event async for event in told] == [Told.MODE]
+    assert answers == []
+
+
+async def test_busy_streams_end_as_well() -> None:
+    """However much there is to tell."""
+    one, many = live(Ear(), Shown()), 0
+
+    async def is_still() -> bool:
+        return False
+
+    async with asyncio.timeout(5):
+        async for _ in tellings(one, EVERYTHING, is_still=is_still, asked_every_s=0.05):
+            many += 1
+            one._tell([notice(many)])
+            await asyncio.sleep(0)
+    assert many > 1

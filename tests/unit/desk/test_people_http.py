@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from starlette.requests import Request
 
 from schemas.codes import StaffRole
 from services.desk.account_store import AccountStore
@@ -103,6 +104,30 @@ async def test_signing_in_ends_the_session_that_was_there(desk: Desk, browser: B
     async with browsing(desk.url) as thief:
         thief.http.cookies.set("amends", old)
         assert (await thief.http.get("/v1/me")).status_code == 401
+
+
+async def test_what_takes_long_ends_with_the_session_and_keeps_none_alive(desk: Desk, browser: Browser) -> None:
+    """Signed out, idle for too long, or with another role: whoever listens to changes is asked anew who it is."""
+    await desk.add("clerk", StaffRole.AGENT)
+    await browser.sign_in("clerk")
+    cookie = f"amends={browser.http.cookies['amends']}".encode()
+    doors, request = (
+        desk.app().state.doors,
+        Request(
+            {"type": "http", "method": "GET", "scheme": "http", "path": "/v1/live", "headers": [(b"cookie", cookie)]}
+        ),
+    )
+    person = await doors.enter(request)
+    (before,) = desk.documents("desk_sessions")
+    desk.now += later(minutes=5)
+    assert await doors.is_still(person, request)
+    assert desk.documents("desk_sessions") == [before]
+    assert not await doors.is_still(replace(person, role=StaffRole.SUPERVISOR), request)
+    desk.now += later(hours=3)
+    assert not await doors.is_still(person, request)
+    desk.now -= later(hours=3)
+    await browser.ask("DELETE", "/v1/session")
+    assert not await doors.is_still(person, request)
 
 
 async def test_signing_out_ends_it_on_the_server(desk: Desk, browser: Browser) -> None:
