@@ -12,11 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from deploy.local.ports import free_ports, kept_ports
 from tests.chaos.proxy import Mode
 
 STILL = "+0"
+
+_TRIES: Final = 100
 
 
 class Connections:
@@ -86,9 +89,13 @@ class Disks:
 
     def fill(self, part: str) -> None:
         """Leave no room for a further byte: the size becomes what is used."""
-        used = os.statvfs(self._folders[part])
-        size = (used.f_blocks - used.f_bfree) * used.f_frsize
-        _run("mount", "-o", f"remount,size={max(size, 4096)}", str(self._folders[part]))
+        for _ in range(_TRIES):
+            used = os.statvfs(self._folders[part])
+            size = (used.f_blocks - used.f_bfree) * used.f_frsize
+            # Refused when more was written in between.
+            if _succeeds("mount", "-o", f"remount,size={max(size, 4096)}", str(self._folders[part])):
+                return
+        raise RuntimeError(f"the disk of {part} could not be filled")
 
     def free(self, part: str) -> None:
         """Let there be room again."""
