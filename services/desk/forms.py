@@ -3,6 +3,8 @@
 A new command is a line in `FORMS`. The fields are those of the command's model, by the same names; a test says so.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -10,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Protocol
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from pydantic import ValidationError
 
@@ -226,6 +228,15 @@ def typed_values(name: str, given: Given) -> dict[str, list[str]]:
         for key in (*keys, "reason", "text", "whys", "for_customer")
         if (found := [v for v in given.getlist(key) if isinstance(v, str)])
     }
+
+
+def sent_id(form: UUID, name: str, typed: Mapping[str, Sequence[str]]) -> UUID:
+    """The command that a form becomes: the same however often it is sent, and another once other words are in it.
+
+    Files do not count: sent again they have other ids.
+    """
+    content = json.dumps([name, sorted((key, texts) for key, texts in typed.items() if key != "evidence")])
+    return uuid5(form, hashlib.sha256(content.encode()).hexdigest())
 
 
 def written(name: str, given: Given, *, ticket: Ticket, other: Ticket | None, command_id: UUID) -> Written:

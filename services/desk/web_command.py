@@ -19,7 +19,7 @@ from services.desk.accounts import Wrong
 from services.desk.command_handlers import Commands, Wanted
 from services.desk.commanding import Answer, Asked, Done, Forbidden, Pending, Refused, after, place_of, possible_for
 from services.desk.doors import audited
-from services.desk.forms import CURRENCIES, FORMS, Kind, first_values, typed_values, written
+from services.desk.forms import CURRENCIES, FORMS, Kind, first_values, sent_id, typed_values, written
 from services.desk.previewing import Told
 from services.desk.reasons import in_words
 from services.desk.refusal import Refusal, problem_words
@@ -75,8 +75,9 @@ class CommandPages:
         version, command_id = _based_on(form, seen.ticket.version), _id_of(form)
         form, trouble = await self._with_files(visit, name, form, seen.ticket)
         other = await self._named(visit, str(form.get("to_ticket") or ""))
-        read = written(name, form, ticket=seen.ticket, other=other, command_id=command_id)
         values = typed_values(name, form)
+        sent = sent_id(command_id, name, values)
+        read = written(name, form, ticket=seen.ticket, other=other, command_id=sent)
         problems = [*trouble, *(one for one in read.problems if not (trouble and one.field == "evidence"))]
         if form.get("preview") and not problems:
             return await self._previewed(visit, seen, name, read.asked, values, version=version, command_id=command_id)

@@ -240,6 +240,22 @@ async def test_a_command_by_form(scene: WebScene, agent: httpx.AsyncClient) -> N
     assert await scene.database["audit"].count_documents({"action": "read_notes"}) == 1
 
 
+async def test_a_form_that_comes_again_with_other_words_is_another_command(
+    scene: WebScene, agent: httpx.AsyncClient
+) -> None:
+    """Who goes back, writes on and sends it again is not told that it was done: the words would be gone."""
+    path = "/tickets/2611-000017/do/add_note"
+    form = await _form(agent, path) | {"text": "Called.", "csrf_token": scene.csrf("agent")}
+    assert (await agent.post(path, data=form)).status_code == 303
+    more = await agent.post(path, data=form | {"text": "Called, nobody answered."})
+    assert more.status_code == 409
+    assert "A note was written." in more.text
+    assert "Called, nobody answered." in more.text
+    again = _hidden(more.text) | {"text": "Called, nobody answered.", "csrf_token": scene.csrf("agent")}
+    assert (await agent.post(path, data=again)).status_code == 303
+    assert len(scene.issued) == 2
+
+
 async def test_the_second_person_loses_nothing(scene: WebScene, agent: httpx.AsyncClient) -> None:
     """Who comes second is told what changed and by whom, finds all that was typed, and may go on."""
     path = "/tickets/2611-000017/do/answer"
