@@ -278,6 +278,10 @@ class PeopleRoutes:
         entry = audited(request, person, "manage_accounts", about=f"change {name}", fields=tuple(sorted(wanted)))
         await self.audit.add(entry)
         await self.accounts.change(account, was=was)
+        if _administers(was) and not any(map(_administers, await self.accounts.all())):
+            # Two who did it to each other at once; looking afterwards, both see it.
+            await self.accounts.change(was, was=account)
+            raise Refusal("last-administrator")
         if account.disabled:
             await self.sessions.end_all(name)
         return _shown(account)
@@ -367,6 +371,10 @@ def _me(person: Person, session_id: str) -> dict[str, Any]:
         "rights": rights_of(person.role),
         "csrf_token": csrf_token(session_id),
     }
+
+
+def _administers(account: Account) -> bool:
+    return account.role is StaffRole.ADMINISTRATOR and not account.disabled
 
 
 def _shown(account: Account) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from schemas.codes import StaffRole
 from services.desk.account_store import AccountStore
+from services.desk.accounts import Account
 from services.desk.doors import allowed
 from services.desk.passwords import Passwords
 from services.desk.security_headers import HEADERS
@@ -323,6 +324,29 @@ async def test_an_administrator_adds_changes_and_disables(desk: Desk, browser: B
     told = [(one["about"], one["fields"]) for one in desk.documents("audit") if one["action"] == "manage_accounts"]
     assert ("change clerk", ["role", "units"]) in told
     assert ("change clerk", ["disabled"]) in told
+
+
+async def test_two_administrators_do_not_shut_out_each_other(
+    desk: Desk, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks afterwards and finds none left takes back what he did."""
+    for name in ("one", "two"):
+        await desk.add(name, StaffRole.ADMINISTRATOR)
+    await browser.sign_in("one")
+    change = AccountStore.change
+
+    async def at_once(store: AccountStore, account: Account, *, was: Account) -> bool:
+        one = await store.get("one")
+        assert one is not None
+        await change(store, replace(one, disabled=True), was=one)
+        return await change(store, account, was=was)
+
+    monkeypatch.setattr(AccountStore, "change", at_once)
+    answer = await browser.ask("PATCH", "/v1/accounts/two", json={"role": "agent"})
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:amends:problem:last-administrator")
+    two = await AccountStore(desk.database).get("two")
+    assert two is not None
+    assert two.role is StaffRole.ADMINISTRATOR
 
 
 async def test_everything_wrong_with_an_account_is_answered_at_once(desk: Desk, browser: Browser) -> None:
