@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import psutil
-from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]  # publishes no types
+from supervisor.xmlrpc import Faults, SupervisorTransport  # type: ignore[import-untyped]  # publishes no types
 
 from deploy.local.part import BOUND, Part, PartUnavailableError, spawn_bound, tail
 from deploy.local.programs import Program
 
 PARTS_GROUP, LISTENERS_GROUP = "parts", "pids"
 _STOP_S_MAX = 60.0
+_AWAY = ("STOPPED", "FATAL")
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,26 @@ class Supervisor:
             return 0
 
     def start_process(self, name: str) -> None:
-        """Let a process start, without waiting for it."""
-        self._remote().startProcess(self._called(name), False)
+        """Let a process start, without waiting for it; one that runs goes on."""
+        try:
+            self._remote().startProcess(self._called(name), False)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != Faults.ALREADY_STARTED:
+                raise
 
     def stop_process(self, name: str) -> None:
         """Stop a process, which stays away until it is started again."""
-        self._remote().stopProcess(self._called(name))
+        while True:
+            try:
+                self._remote().stopProcess(self._called(name))
+            except xmlrpc.client.Fault as fault:
+                if fault.faultCode != Faults.NOT_RUNNING:
+                    raise
+                if self._remote().getProcessInfo(self._called(name))["statename"] in _AWAY:
+                    return
+                time.sleep(0.05)  # It ended by itself just now, and is about to be started again.
+            else:
+                return
 
     def add(self, programs: Iterable[Program]) -> None:
         """Start further services beside those that run."""
