@@ -50,11 +50,11 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         "        del own",
     ),
     mutant(
-        "command-not-told-again",
-        "A command that comes again does not have its events published again.",
+        "untold-not-told-again",
+        "What a router that died had appended and not published is not published by the next one.",
         "services/router/command_handler.py",
-        "                self.again += [(event, received.traceparent) for event in self.stored[command.command_id]]\n",
-        "",
+        "untold = [event for event in events if event.sequence > shown.get(ticket_id, 0)]",
+        "untold: list[TicketEvent] = []",
     ),
     mutant(
         "command-done-again",
