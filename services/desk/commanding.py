@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from schemas import ids
 from schemas.codes import ActorKind, StaffRole
 from schemas.commands import Action, Remark, TicketCommand
+from schemas.commands import Answer as GiveAnswer
 from schemas.events import TicketCommandRefused, TicketEvent
 from schemas.lifecycle import INTERNAL, target
 from schemas.message import Actor
@@ -32,6 +34,14 @@ class Asked(BaseModel):
     reason: Remark = ""
     note: Note | None = None
     command_id: UUID | None = Field(None, description="Asked again with the same id it is the same command.")
+
+    @model_validator(mode="after")
+    def says_something(self) -> Self:
+        """An answer meets promised times, so it has to be one."""
+        action, words = self.action, self.note.for_customer if self.note else ""
+        if isinstance(action, GiveAnswer) and not (action.remedy or action.amount or words):
+            raise PydanticCustomError("answer_empty", "the answer names no remedy and has no words for the complainant")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ class Form:
     needs_reason: bool = False
     """A reason or a note must be given."""
     needs_note: bool = False
+    needs_answer: bool = False
+    """A remedy, an amount or words to the complainant must be given."""
     whys: bool = False
     is_heard: bool = False
     """Words of one's own go to the complainant."""
@@ -125,7 +127,7 @@ FORMS: Final[Mapping[str, Form]] = MappingProxyType(
         "share_liability": Form((Field("shares", Kind.SHARES, required=True),)),
         "respond": Form((Field("unit", section="unit", required=True),)),
         "estimate_loss": Form((Field("loss", Kind.MONEY, required=True),)),
-        "answer": Form((_REMEDY, _AMOUNT), is_heard=True),
+        "answer": Form((_REMEDY, _AMOUNT), needs_answer=True, is_heard=True),
         "approve": _PLAIN,
         "refuse_approval": Form(reasons=("amount_too_high", "facts_missing", "not_at_fault"), needs_reason=True),
         "delegate_approval": Form((Field("to", section="person", required=True),)),
@@ -258,7 +260,7 @@ def written(name: str, given: Given, *, ticket: Ticket, other: Ticket | None, co
     if whys and form.whys:
         action["whys"] = min(len(whys), WHYS_MAX)
     reason = str(given.get("reason") or "")
-    problems += _unsaid(form, note=note, reason=reason, whys=whys)
+    problems += _unsaid(form, action, note=note, reason=reason, whys=whys)
     words = {**{key: text for key, text in note.items() if text}, **({"whys": whys} if whys else {})}
     try:
         asked = Asked.model_validate(
@@ -297,7 +299,9 @@ def _misread(error: ValidationError, form: Form, told: set[str]) -> list[Wrong]:
     return [one for one in found if one.field] if told else found
 
 
-def _unsaid(form: Form, *, note: Mapping[str, str], reason: str, whys: Sequence[str]) -> list[Wrong]:
+def _unsaid(
+    form: Form, action: Mapping[str, Any], *, note: Mapping[str, str], reason: str, whys: Sequence[str]
+) -> list[Wrong]:
     problems = [Wrong(key, "long") for key, text in note.items() if len(text) > TEXT_MAX]
     if len(whys) > WHYS_MAX:
         problems.append(Wrong("whys", "long"))
@@ -305,6 +309,8 @@ def _unsaid(form: Form, *, note: Mapping[str, str], reason: str, whys: Sequence[
         problems.append(Wrong("reason", "reason"))
     if form.needs_note and not note["text"]:
         problems.append(Wrong("text", "note"))
+    if form.needs_answer and not (action.get("remedy") or action.get("amount") or note["for_customer"]):
+        problems.append(Wrong("remedy", "answer"))
     return problems
 
 

@@ -31,7 +31,7 @@ class Sort(StrEnum):
     """Orders of the queue."""
 
     DUE = "due"
-    """What is due next first; what runs no clock last, the newest first."""
+    """What is due next first, of equals the graver; what runs no clock last, the newest first."""
     RECEIVED = "received"
     """The newest first."""
     UPDATED = "updated"
@@ -155,7 +155,10 @@ def segments(
 
 def _due(row: Row) -> str:
     due = row.next_due if row.is_open else None
-    return f"{_UNDATED}{_newest(row.received_at)}" if due is None else f"{_DATED}{_hex(_ms(due[0]))}"
+    if due is None:
+        return f"{_UNDATED}{_newest(row.received_at)}"
+    # Much is due at the same moment, when a day of work begins or ends: then the graver first.
+    return f"{_DATED}{_hex(_ms(due[0]))}{_gravity(row.severity)}"
 
 
 def _newest(at: datetime) -> str:

@@ -115,7 +115,7 @@ def clock_shown(clock: ClockRow, ticket: UUID, *, now: datetime, say: Speaker) -
         "level": "over" if state in {ClockState.BREACHED, ClockState.STOPPED_LATE} else "calm",
         "countdown": countdown(clock.due_at, clock.target_s, now=now, say=say) if runs and clock.due_at else None,
         "due": say.at(clock.due_at) if clock.due_at else "—",
-        "target": say.lasting(clock.target_s) if clock.target_s else "—",
+        "target": say.working(clock.target_s) if clock.target_s else "—",
         "passed": [
             (_passed(mark.kind, mark.detail, say), say.at(mark.at), mark.at.isoformat())
             for mark in clock.holding(ticket)
@@ -183,7 +183,7 @@ def _passed(kind: str, detail: str, say: Speaker) -> str:
     if kind == "warned" and detail:
         return say.word("passed", kind).format(detail=say.share(float(detail)))
     words = say.word("passed", kind)
-    return f"{words}: {say.word('staff_role', detail)}" if detail else words
+    return f"{words}: {say.word('level', detail)}" if detail else words
 
 
 def _evidence(code: str, say: Speaker) -> str:

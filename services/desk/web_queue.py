@@ -67,6 +67,7 @@ _BUILT_IN: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("mine", {"person": ["me"]}),
     ("unassigned", {"person": ["nobody"]}),
     ("overdue", {"breached": True}),
+    ("grave", {"severity": [3, 4], "sort": "severity"}),
 )
 CHOICES: Final[Mapping[str, tuple[str, Sequence[object]]]] = {
     "state": ("state", list(TicketState)),

@@ -114,6 +114,12 @@ class Speaker:
             parts.append(self.word("time", smaller[0]).format(n=rest // smaller[1]))
         return " ".join(parts)
 
+    def working(self, seconds: int) -> str:
+        """A target: hours and minutes, never days, since a day of work has not 24 hours."""
+        hours, minutes = divmod(seconds // 60, 60)
+        told = [self.word("time", unit).format(n=n) for unit, n in (("hours", hours), ("minutes", minutes)) if n]
+        return " ".join(told) or self.lasting(seconds)
+
     def event(self, event: e.TicketEvent) -> str:
         """What happened, as a sentence."""
         return _template(event.TYPE.rpartition(".")[2], self.language).render(self._details(event))

@@ -132,7 +132,9 @@ def confirmation(who: Addressee, policy: NotificationPolicy) -> Notice:
     """
     assert who.opened_id is not None
     assert who.opened_at is not None
-    facts = {"category": who.category, "answer_by": who.due.get(policy.promise.clock)}
+    due = who.due.get(policy.promise.clock)
+    # Of what comes in long after it was received, as letters do, the time may have passed before anybody could read it.
+    facts = {"category": who.category, "answer_by": due if due and due > who.opened_at else None}
     return _notice(who, Moment.RECEIVED, who.opened_id, who.opened_at, facts)
 
 

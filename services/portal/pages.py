@@ -120,6 +120,7 @@ class _Words:
         self.language = words.language.value
         self.say = words.say
         self.name = words.name
+        self.zone = words.zone
 
     def __getattr__(self, section: str) -> Mapping[str, Any]:
         return self._words[section]

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime
+from babel.dates import format_datetime, get_timezone_name
 from babel.numbers import format_currency
 
 from schemas.codes import Language
@@ -51,6 +51,10 @@ class Wording:
     def time(self, at: datetime, zone: ZoneInfo) -> str:
         """An instant in a person's zone."""
         return format_datetime(at, self.book["time"], tzinfo=zone, locale=_LOCALES[self.language])
+
+    def zone(self, name: str) -> str:
+        """A time zone as people call it."""
+        return str(get_timezone_name(ZoneInfo(name), zone_variant="standard", locale=_LOCALES[self.language]))
 
     def money(self, money: Money) -> str:
         """An amount with its currency."""

@@ -114,7 +114,7 @@ async def test_the_second_of_two_is_told_what_changed(world: World) -> None:
     """Nothing is issued that the router would refuse for certain, and nobody overwrites what they have not seen."""
     ticket = world.open()
     await ask(world, SUPERVISOR, ticket, c.ChangeSeverity(severity=4))  # type: ignore[arg-type]  # as JSON brings it
-    answer = await ask(world, AGENT, ticket, c.Answer())
+    answer = await ask(world, AGENT, ticket, c.Answer(remedy="apology"))
     assert isinstance(answer, Refused)
     assert answer.why == "version_moved_on"
     assert [(event.actor.id, event.TYPE) for event in answer.since] == [("sue", "amends.ticket.severity_changed")]
@@ -131,8 +131,8 @@ async def test_what_the_router_refuses_is_told_with_its_reason(world: World) -> 
 async def test_asking_again_with_the_same_id_is_the_same_command(world: World) -> None:
     """A browser that sends a form twice has done a thing once."""
     ticket, id_ = world.open(), uuid4()
-    first = await ask(world, AGENT, ticket, c.Answer(), command_id=id_)
-    again = await ask(world, AGENT, ticket, c.Answer(), command_id=id_)
+    first = await ask(world, AGENT, ticket, c.Answer(remedy="apology"), command_id=id_)
+    again = await ask(world, AGENT, ticket, c.Answer(remedy="apology"), command_id=id_)
     assert isinstance(first, Done)
     assert isinstance(again, Done)
     assert again.events == first.events
@@ -143,7 +143,7 @@ async def test_a_command_that_is_not_decided_in_time_is_not_lost(world: World) -
     """The answer says that it was issued; later it says what became of it."""
     ticket, id_ = world.open(), uuid4()
     world.answers, world.commands = False, replace(world.commands, wait_s=0.05)
-    assert await ask(world, AGENT, ticket, c.Answer(), command_id=id_) == Pending(id_)
+    assert await ask(world, AGENT, ticket, c.Answer(remedy="apology"), command_id=id_) == Pending(id_)
     world.answers = True
     (command,) = world.published
     await world.publish([Outgoing(None, command, None)])  # type: ignore[arg-type]  # no topic is looked at

@@ -122,7 +122,7 @@ async def test_a_script_gets_the_messages_alone(scene: WebScene, agent: httpx.As
 async def test_a_preview_needs_the_right_to_the_command(scene: WebScene) -> None:
     """Who may not give a command is not shown what it would say."""
     async with scene.client("management") as client:
-        typed = {"preview": "yes", "csrf_token": scene.csrf("management"), "version": "3"}
+        typed = {"preview": "yes", "csrf_token": scene.csrf("management"), "version": "3", "remedy": "refund"}
         for headers in ({}, {"HX-Request": "true"}):
             assert (await client.post(ANSWER, data=typed, headers=headers)).status_code == 403
 

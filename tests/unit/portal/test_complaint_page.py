@@ -153,7 +153,7 @@ async def test_the_receipt_says_what_comes_next_and_by_when(client, running: Run
     running.tickets.clocks = {Clock.FIRST_ANSWER: NOW + timedelta(days=1)}
     page = (await client.get(sent.headers["location"])).text
     assert "We answer you by Monday 23 November, 10:00." in page
-    assert "Times are those of Asia/Shanghai." in page
+    assert "Times are those of China Standard Time." in page
     assert 'http-equiv="refresh"' not in page
     running.tickets.away = Unavailable(3)
     page = (await client.get(sent.headers["location"])).text
