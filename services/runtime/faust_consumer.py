@@ -17,15 +17,14 @@ What is replaced in faust-streaming 0.15.3, and why:
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError, KafkaTimeoutError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.sensors import Monitor
 from faust.transport.drivers import aiokafka as driver
@@ -49,30 +48,12 @@ _QUEUE_MAX = 2
 """Polls that wait in the stream."""
 _JAM_POLL_S = 0.002
 _LOOK_AROUND_S = 1.0
-_ANSWER_S_MAX = 10.0
 _POLL_RECORDS_MAX = 1000
 
 Offsets = dict[tuple[str, int], int]
 Take = Callable[[Sequence[Any], Callable[[], bool]], Awaitable[None]]
 """Takes the records of a poll, in order of each partition, and may ask whether they are still of this assignment.
 It is not called again before it returns."""
-
-
-@contextlib.asynccontextmanager
-async def _answering() -> AsyncIterator[None]:
-    """What is asked of Kafka on the thread ends in time.
-
-    aiokafka waits without end for some answers that a broker took with it when it died, and the thread has two workers
-    for all that is asked of it.
-
-    Raises:
-        KafkaTimeoutError: there is no answer; asking again is right.
-    """
-    try:
-        async with asyncio.timeout(_ANSWER_S_MAX):
-            yield
-    except TimeoutError:
-        raise KafkaTimeoutError from None
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
@@ -108,10 +89,9 @@ class _Thread(driver.AIOKafkaConsumerThread):
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit; whether the broker took it. A refusal is no crash: another owner does the work again."""
         try:
-            async with _answering():
-                await self._ensure_consumer().commit(
-                    {TopicPartition(*place): OffsetAndMetadata(offset, "") for place, offset in offsets.items()}
-                )
+            await self._ensure_consumer().commit(
+                {TopicPartition(*place): OffsetAndMetadata(offset, "") for place, offset in offsets.items()}
+            )
         except (KafkaError, IllegalStateError) as error:
             log.warning("commit.refused", error=type(error).__name__)
             return False
@@ -126,10 +106,9 @@ class _Thread(driver.AIOKafkaConsumerThread):
         places = list(consumer.assignment())
         if not places:
             return {}, {}
-        async with _answering():
-            firsts = await consumer.beginning_offsets(places)
-            ends = await consumer.end_offsets(places)
-            committed = await consumer._coordinator.fetch_committed_offsets(places)  # noqa: SLF001 - all in one request
+        firsts = await consumer.beginning_offsets(places)
+        ends = await consumer.end_offsets(places)
+        committed = await consumer._coordinator.fetch_committed_offsets(places)  # noqa: SLF001 - all in one request
         starts: Offsets = {}
         for place in places:
             known = committed.get(place)
@@ -144,8 +123,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
         async def ask() -> Offsets:
             consumer = self._ensure_consumer()
             places = list(consumer.assignment())
-            async with _answering():
-                found = await consumer.end_offsets(places) if places else {}
+            found = await consumer.end_offsets(places) if places else {}
             return {Place(*place): end for place, end in found.items()}
 
         return cast("Offsets", await self.call_thread(ask))
