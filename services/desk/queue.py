@@ -29,11 +29,24 @@ PAGE_MAX: Final = 200
 NOBODY: Final = "nobody"
 ME: Final = "me"
 _VALUES_MAX: Final = 50
+_YEARS: Final = (1970, 9000)
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
 T = TypeVar("T")
 Many = Annotated[list[T], Field(max_length=_VALUES_MAX)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _within_calendars(at: datetime) -> datetime:
+    if not _YEARS[0] <= at.year <= _YEARS[1]:
+        raise PydanticCustomError(
+            "no_such_time", "the year must be from {first} to {last}", dict(zip(("first", "last"), _YEARS, strict=True))
+        )
+    return at
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_within_calendars)]
+"""One that is a time in every zone and in the database."""
 
 
 class Standing(StrEnum):
@@ -68,7 +81,7 @@ class Filters(BaseModel):
     standing: Standing | None = Field(None, description="Open ones, unless something is looked for by name or state.")
     state: Many[TicketState] = Field([], description="States.")
     clock: Clock | None = Field(None, description="Of which clock `due_before` and `breached` speak, else of any.")
-    due_before: AwareDatetime | None = Field(None, description="A clock that runs is due before then.")
+    due_before: Instant | None = Field(None, description="A clock that runs is due before then.")
     breached: bool | None = Field(None, description="Whether a clock has been broken.")
     category: Many[Annotated[str, AfterValidator(_matter)]] = Field([], description="`delay` or `delay.transit`.")
     department: Many[Text] = Field([], description="Codes.")
@@ -80,8 +93,8 @@ class Filters(BaseModel):
     needs_review: bool | None = Field(None, description="A person is to look at the classification.")
     channel: Many[Channel] = Field([], description="Where it came in.")
     source: Many[Source] = Field([], description="External or internal.")
-    received_from: AwareDatetime | None = Field(None, description="Received then or later.")
-    received_to: AwareDatetime | None = Field(None, description="Received before then.")
+    received_from: Instant | None = Field(None, description="Received then or later.")
+    received_to: Instant | None = Field(None, description="Received before then.")
     q: Annotated[Text, AfterValidator(_no_contact)] | None = Field(
         None, description="Ticket number, waybill or its beginning, place, case number."
     )

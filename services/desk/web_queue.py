@@ -44,6 +44,7 @@ _ROWS_MAX: Final = 50
 _COUNTED_MAX: Final = 12
 """Tabs whose tickets are counted."""
 _NAME_CHARACTERS_MAX: Final = 80
+_VERSION_DIGITS_MAX: Final = 10
 _FIELDS: Final = frozenset(PageAsked.model_fields) - {"count"}
 _LISTS: Final = frozenset(
     {
@@ -309,7 +310,7 @@ def _chosen(form: FormData) -> dict[UUID, int]:
     chosen: dict[UUID, int] = {}
     for value in form.getlist("ticket"):
         id_, _, version = str(value).partition(":")
-        if version.isdecimal() and (ids := _ids([id_])):
+        if version.isdecimal() and len(version) < _VERSION_DIGITS_MAX and (ids := _ids([id_])):
             chosen[ids[0]] = int(version)
     if len(chosen) > TICKETS_MAX:
         raise Refusal("wrong-fields", problems=[Wrong("ticket", "too_many", None, {"max": TICKETS_MAX})])

@@ -61,6 +61,14 @@ def test_numbers_are_found_without_their_check_digit() -> None:
     assert any(key.startswith("261100042") for key in search("2611-00042").exact)
 
 
+@pytest.mark.parametrize("field", ["due_before", "received_from", "received_to"])
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_times_that_are_none_in_another_zone_are_refused(field: str, at: str) -> None:
+    """No question can be asked with them, and no view be kept that breaks everybody's tabs."""
+    with pytest.raises(ValidationError, match="the year must be"):
+        Filters.model_validate({field: at})
+
+
 def test_every_reading_goes_by_an_index() -> None:
     """The field of the index is the first condition, or a line is read; nothing is nested."""
     for asked in ({}, {"q": "YT0000000000017"}, {"person": ["me"]}, {"flag": ["safety"]}, {"clock": "approval"}, {}):

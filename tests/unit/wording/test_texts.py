@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from schemas.codes import DeliveryChannel, Language, Moment
-from services.wording.checking import SMS_PARTS_MAX, examples, flaws
+from services.wording.checking import SMS_PARTS_MAX, _written, examples, flaws
 from services.wording.in_force import Wordings
 from services.wording.signature import Signature
 from services.wording.templates import Saying, Templates, WrongTemplate
@@ -106,3 +106,10 @@ def test_what_does_not_parse_is_no_template() -> None:
     """It is named with its version."""
     with pytest.raises(WrongTemplate, match=r"survey\.sms\.en@1: sms: line 1"):
         PACKAGED.with_text(text(body="{{"))
+
+
+@pytest.mark.parametrize("body", ["{{ 10**10000000 }}", "{{ '%1000000000s' % 1 }}", "{{ self }}"])
+def test_a_text_is_refused_without_being_computed(body: str) -> None:
+    """What would take minutes or gigabytes, or shows what is inside, is told as wrong at once."""
+    assert {flaw.code for flaw in _written("body", body, Moment.RECEIVED, 1000)} <= {"text_impossible", "text_field"}
+    assert _written("body", body, Moment.RECEIVED, 1000)
