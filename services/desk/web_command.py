@@ -243,8 +243,13 @@ def _not_allowed(visit: Visit, name: str) -> Refusal:
 
 def _based_on(form: FormData, now: int) -> int:
     """The version of the ticket that the form was made for."""
-    written_version = str(form.get("version") or "")
-    return int(written_version) if written_version.isdecimal() and len(written_version) < 10 else now
+    version = version_in(str(form.get("version") or ""))
+    return now if version is None else version
+
+
+def version_in(written_version: str) -> int | None:
+    """A version as a form brings it; None: it is none."""
+    return int(written_version) if written_version.isdecimal() and len(written_version) < 10 else None
 
 
 def _id_of(form: FormData) -> UUID:

@@ -35,6 +35,7 @@ from services.desk.searching import is_contact
 from services.desk.signing_in import Auditing
 from services.desk.view import VIEWS_MAX, View, may_change, may_share
 from services.desk.views_http import Views
+from services.desk.web_command import version_in
 from services.desk.web_visit import Endpoint, Visit
 
 TICKETS_MAX: Final = 200
@@ -44,7 +45,6 @@ _ROWS_MAX: Final = 50
 _COUNTED_MAX: Final = 12
 """Tabs whose tickets are counted."""
 _NAME_CHARACTERS_MAX: Final = 80
-_VERSION_DIGITS_MAX: Final = 10
 _FIELDS: Final = frozenset(PageAsked.model_fields) - {"count"}
 _LISTS: Final = frozenset(
     {
@@ -309,9 +309,9 @@ def _chosen(form: FormData) -> dict[UUID, int]:
     """Tickets that were ticked, each with the version that was seen."""
     chosen: dict[UUID, int] = {}
     for value in form.getlist("ticket"):
-        id_, _, version = str(value).partition(":")
-        if version.isdecimal() and len(version) < _VERSION_DIGITS_MAX and (ids := _ids([id_])):
-            chosen[ids[0]] = int(version)
+        id_, _, written = str(value).partition(":")
+        if (version := version_in(written)) is not None and (ids := _ids([id_])):
+            chosen[ids[0]] = version
     if len(chosen) > TICKETS_MAX:
         raise Refusal("wrong-fields", problems=[Wrong("ticket", "too_many", None, {"max": TICKETS_MAX})])
     return chosen
