@@ -146,6 +146,7 @@ class Consumption:
             ledger=self._ledger,
             when_revoked=self._when_revoked,
             when_assigned=self._when_assigned,
+            when_begun=self._when_begun,
             when_crashed=self._crashed,
         )
         self._app = app
@@ -186,10 +187,12 @@ class Consumption:
         """Messages of each owned partition that are not finished.
 
         Raises:
-            TimeoutError: the consumer's thread or Kafka does not answer within 5 s.
+            TimeoutError: the consumer's thread or Kafka does not answer within 5 s, or has not told where to read on.
         """
         ends = await self._ends()
         positions = self._ledger.positions()
+        if ends and not positions:
+            raise TimeoutError("where to read on is not known yet")
         return {Place(*place): max(0, end - positions[place]) for place, end in ends.items() if place in positions}
 
     async def _ends(self) -> Mapping[tuple[str, int], int]:
@@ -345,6 +348,9 @@ class Consumption:
         self._own(frozenset(set.intersection(*of_topic)) if of_topic else frozenset())
         self._paused = False
         self._changed.set()
+        self._readiness.set("consuming", not places, "where to read on is not known yet")
+
+    def _when_begun(self) -> None:
         self._readiness.set("consuming", self._waits_for is None, self._waits_for or "")
 
     def _own(self, partitions: frozenset[int]) -> None:

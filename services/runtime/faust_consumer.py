@@ -8,6 +8,8 @@ What is replaced in faust-streaming 0.15.3, and why:
   committed, with whatever it had read and dropped gone;
 - reading on behind what aiokafka cannot read, which would crash Faust again and again: `unreadable.py`;
 - what takes an offset and is no record: passed over, or a partition that ends with a transaction never counts as read;
+- its patience with the seek after a rebalance: it takes one that lasts 15 s for a stop, and lets nothing flow again,
+  ever, while heartbeats go on;
 - remembering what was read, and dropping what comes again: the ledger knows better;
 - the way of records to the stream: one event per poll, not one with two tasks and a lock for each record, which cost
   half the throughput;
@@ -41,8 +43,8 @@ _FAUST_LOGGER = logging.getLogger("faust.amends")
 SESSION_S: float = 6.0
 HEARTBEAT_S: float = 2.0
 REBALANCE_S: float = 30.0
-_POLL_S_MAX: float = 7 * 24 * 3600.0
-"""A consumer that waits for the database stays in its group; our own watchdog finds one that hangs."""
+_EVER_S: float = 7 * 24 * 3600.0
+"""A consumer that waits stays in its group; our own watchdog finds one that hangs."""
 _FETCH_BYTES_MAX = 256 * 1024
 _QUEUE_MAX = 2
 """Polls that wait in the stream."""
@@ -76,7 +78,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_poll_records=_POLL_RECORDS_MAX,
-            max_poll_interval_ms=int(_POLL_S_MAX * 1000),
+            max_poll_interval_ms=int(_EVER_S * 1000),
             max_partition_fetch_bytes=_FETCH_BYTES_MAX,
             fetch_max_wait_ms=500,
             request_timeout_ms=15_000,
@@ -319,6 +321,7 @@ class _Consumer(driver.Consumer):
                 return
             app.ledger.assign(starts=starts, ends=ends)
             app.assigned_generation = generation
+            app.when_begun()
             self._passed_on.clear()
             self._read_again.clear()
         await self._thread.seek_all(app.ledger.next_offsets())
@@ -391,6 +394,7 @@ class Application(faust.App):
         ledger: Ledger,
         when_revoked: Callable[[], Awaitable[None]],
         when_assigned: Callable[[frozenset[Place]], None],
+        when_begun: Callable[[], None],
         when_crashed: Callable[[BaseException], None],
     ) -> None:
         """An application that is not started.
@@ -402,6 +406,7 @@ class Application(faust.App):
             ledger: what is owned, delivered and finished.
             when_revoked: awaited before partitions are given up; seconds at most.
             when_assigned: called with the partitions that are owned.
+            when_begun: called after it, once the ledger knows where to read on.
             when_crashed: called when any part of Faust has given up.
         """
         self.connection = connection
@@ -409,6 +414,7 @@ class Application(faust.App):
         self.ledger = ledger
         self.when_revoked = when_revoked
         self.when_assigned = when_assigned
+        self.when_begun = when_begun
         self.when_crashed = when_crashed
         self.assigned_generation: int | None = None
         self.rebalancing_now = False
@@ -423,7 +429,7 @@ class Application(faust.App):
             processing_guarantee="at_least_once",
             broker_session_timeout=SESSION_S,
             broker_heartbeat_interval=HEARTBEAT_S,
-            broker_request_timeout=15.0,
+            broker_request_timeout=_EVER_S,
             # Batches commit for themselves; this is a second chance for what could not be committed then.
             broker_commit_interval=1.0,
             broker_max_poll_records=_POLL_RECORDS_MAX,

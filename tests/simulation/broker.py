@@ -183,6 +183,7 @@ class Application:
         ledger: Ledger,
         when_revoked: Callable[[], Awaitable[None]],
         when_assigned: Callable[[frozenset[Place]], None],
+        when_begun: Callable[[], None],
         **_other: Any,
     ) -> None:
         self._broker = broker
@@ -190,6 +191,7 @@ class Application:
         self._ledger = ledger
         self._when_revoked = when_revoked
         self._when_assigned = when_assigned
+        self._when_begun = when_begun
         self._process = _this_process()
         self._generation = -1
         self._places: list[Place] = []
@@ -293,6 +295,7 @@ class Application:
                 await asyncio.sleep(0.5)
                 continue
             self._ledger.assign(starts=starts, ends=ends)
+            self._when_begun()
             self._news.set()
             return
 

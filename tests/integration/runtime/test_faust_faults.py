@@ -17,8 +17,10 @@ import faust
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
+from faust.tables.recovery import Recovery, ServiceStopped
 
 from schemas.message import Message
+from services.runtime import faust_consumer
 from services.runtime.consuming import Received, Refusal
 from services.runtime.producing import Outgoing
 from tests.integration.runtime.probing import PARTITIONS, Bench, Log, Probe, eventually, probes
@@ -266,6 +268,58 @@ async def test_what_is_dropped_while_the_group_rebalances_is_read_again(
         await eventually(lambda: len(log.received) == 51)
     assert len(dropped) == 4
     assert sorted(log.numbers) == list(range(51))
+
+
+async def test_a_seek_that_lasts_is_taken_for_a_stop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain Faust never reads again and goes on as a member; ours is not ready meanwhile, and reads once it can."""
+    topic, seen, gave_up = await bench.topic(), [], asyncio.Event()
+
+    async def agent(stream: faust.Stream) -> None:
+        async for event in stream.noack().events():
+            seen.append(event)  # noqa: PERF401 - the stream never ends
+
+    wait = Recovery._wait
+
+    async def hurried(recovery: Recovery, coro: Any, timeout: float | None = None) -> None:  # noqa: ASYNC109 - Faust's
+        """Fifteen times as impatient."""
+        try:
+            await wait(recovery, coro, timeout=timeout and timeout / 15)
+        except ServiceStopped:
+            gave_up.set()
+            raise
+
+    monkeypatch.setattr(Recovery, "_wait", hurried)
+    async with bench.plain_faust(topic, agent, broker_request_timeout=15.0, broker_session_timeout=10.0) as app:
+        monkeypatch.setattr(app.consumer, "perform_seek", lambda: asyncio.Event().wait())
+        app.consumer._thread._ensure_consumer()._coordinator.generation -= 1
+        await gave_up.wait()
+        assert not app.should_stop
+        assert not app.consumer.flow_active
+
+    gave_up.clear()
+    log, may_seek = Log(), asyncio.Event()
+    asks = faust_consumer._Thread.bounds
+
+    async def late(thread: faust_consumer._Thread) -> Any:
+        await may_seek.wait()
+        return await asks(thread)
+
+    async with bench.consuming([topic], log) as consumption:
+        await eventually(lambda: bench.readiness.ready)
+        monkeypatch.setattr(faust_consumer._Thread, "bounds", late)
+        generation = consumption.ownership.generation
+        await bench.members[-1].fall_behind()
+        await eventually(lambda: consumption.ownership.generation > generation and consumption.ownership.partitions)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(gave_up.wait(), 2.0)
+        assert bench.readiness.reasons["consuming"] == "where to read on is not known yet"
+        with pytest.raises(TimeoutError, match="where to read on"):
+            await consumption.backlog()
+        await bench.publish(topic, probes(10))
+        may_seek.set()
+        await eventually(lambda: len(log.received) == 10)
+        assert bench.readiness.reasons == {}
+    assert sorted(log.numbers) == list(range(10))
 
 
 async def test_faust_waits_without_limit_for_a_handler_that_hangs(bench: Bench) -> None:
