@@ -76,6 +76,8 @@ class _Run:
     """Stored, and perhaps never published by a router that died: they come before anything that follows from them."""
     new: list[tuple[TicketEvent, str | None]] = field(default_factory=list)
     """Events with the trace that they belong to."""
+    again: list[tuple[TicketEvent, str | None]] = field(default_factory=list)
+    """Stored events of redelivered commands."""
     waiting: deque[Received[TicketCommand]] = field(init=False)
     assignment: Assignment | Unassignable | None = None
     decided: list[tuple[str, str]] = field(default_factory=list)
@@ -96,6 +98,7 @@ class _Run:
             received = self.waiting[0]
             command = received.message
             if command.command_id in self.stored:
+                self.again += [(event, received.traceparent) for event in self.stored[command.command_id]]
                 self.waiting.popleft()
                 continue
             when, by = received.recorded_at, self.organisation
@@ -142,7 +145,7 @@ class CommandHandler:
                     settled.tickets[ticket_id] = run.ticket
                     settled.appended += [event for event, _ in run.new]
                     settled.decided += run.decided
-                    for event, trace in [*((event, None) for event in run.untold), *run.new]:
+                    for event, trace in [*((event, None) for event in run.untold), *run.again, *run.new]:
                         settled.outgoing.append(Outgoing(TICKET_EVENT, event, trace))
                         if isinstance(event, TicketLinked):
                             told = absorbing(run.ticket_at(event.sequence), event)

@@ -515,3 +515,24 @@ async def test_assignment_tells_rule_unit_and_calendar(scene: Scene) -> None:
     assert [(a.department, a.unit, a.person, a.unit_calendar, a.rule) for a in assigned] == [
         ("outlets", "NET-1001", "net-1001-desk", "outlet", "at-a-named-outlet")
     ]
+
+
+async def test_what_is_shown_when_its_complaint_comes_again_is_told_all_the_same(scene: Scene) -> None:
+    """Only one who publishes an event may take it for published: a look at the projection does not tell."""
+    first = scene.complaint(waybills=("YT1",))
+    survivor = await scene.router()
+    await survivor.handle(received([first]))
+    ticket = ticket_id(first.complaint_id)
+    before = len(scene.events()[ticket])
+    commands = received([scene.command(ticket, c.StartReview())])
+
+    async def publish(_outgoing: Any) -> None:
+        raise Crash
+
+    half_dead = await scene.router()
+    object.__setattr__(half_dead, "publish", publish)
+    with pytest.raises(Crash):
+        await half_dead.handle(commands)
+    await survivor.handle(received([first]))
+    await survivor.handle(commands)
+    assert [event.causation_id for event in scene.events()[ticket][before:]] == [commands[0].message.ce_id]
