@@ -6,14 +6,15 @@ associated data is the note's own id. It is written before the command that name
 
 from typing import Annotated, Final, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from schemas.message import Part
+from schemas.text import seen
 
 TEXT_MAX: Final = 20_000
 WHYS_MAX: Final = 5
 
-Text = Annotated[str, Field(max_length=TEXT_MAX)]
+Text = Annotated[str, Field(max_length=TEXT_MAX), AfterValidator(seen)]
 
 
 class Note(Part):

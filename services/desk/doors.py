@@ -11,6 +11,7 @@ Cookies alone prove nothing, since a browser sends them for other sites' pages, 
 come from our origin, and bring the session's token in `X-CSRF-Token` or in the form field `csrf_token`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Final, Protocol
@@ -28,10 +29,13 @@ from services.desk.refusal import Refusal
 from services.desk.rights import RIGHTS, may_somewhere
 from services.desk.session import Limits, Session, digest, is_csrf_token
 from services.desk.signing_in import Accounts, Memberships
+from services.runtime.http import read_form
 
 CSRF_HEADER: Final = "X-CSRF-Token"
 CSRF_FIELD: Final = "csrf_token"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+FIELD_BYTES_MAX: Final = 8 << 20
+"""Of one field of a form: directories of thousands of outlets are typed, or pasted, whole."""
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -60,13 +64,25 @@ class Doors:
         limits: Limits,
         url: str,
         now: Callable[[], datetime],
+        seconds_max: float,
     ) -> None:
-        """`url` is the one under which browsers reach us; empty: as each request says."""
+        """Doors.
+
+        Args:
+            accounts: of people.
+            sessions: of browsers.
+            memberships: what units and departments people belong to.
+            limits: how long a session holds.
+            url: the one under which browsers reach us; empty: as each request says.
+            now: the time.
+            seconds_max: to wait for the database.
+        """
         self._accounts = accounts
         self._sessions = sessions
         self._memberships = memberships
         self._limits = limits
         self._url = url
+        self._seconds_max = seconds_max
         self.now = now
 
     async def enter(self, request: Request) -> Person:
@@ -74,9 +90,11 @@ class Doors:
 
         Raises:
             Refusal: `not-signed-in`, `origin-refused`, `csrf-refused`.
+            TimeoutError: the database does not answer.
         """
         session_id, now = self.session_id(request), self.now()
-        session, account = await self._known(session_id, now)
+        async with asyncio.timeout(self._seconds_max):
+            session, account = await self._known(session_id, now)
         if session_id is None or session is None:
             raise Refusal("not-signed-in")
         key = digest(session_id)
@@ -88,9 +106,10 @@ class Doors:
             await _check_token(request, session_id)
         # Whatever answers from here on, be it a failure, speaks the person's language.
         request.state.language = account.language
-        if session.is_to_be_seen(now):
-            await self._sessions.seen(key, now)
-        return person_of(account, await self._memberships.of(account.name))
+        async with asyncio.timeout(self._seconds_max):
+            if session.is_to_be_seen(now):
+                await self._sessions.seen(key, now)
+            return person_of(account, await self._memberships.of(account.name))
 
     async def is_still(self, person: Person, request: Request) -> bool:
         """Whether a request that takes long is still that person's, with the same rights. The session is not used."""
@@ -214,7 +233,7 @@ def audited(
 async def _check_token(request: Request, session_id: str) -> None:
     given = request.headers.get(CSRF_HEADER)
     if given is None and request.headers.get("content-type", "").startswith(_FORMS):
-        field = (await request.form()).get(CSRF_FIELD)
+        field = (await read_form(request, max_part_size=FIELD_BYTES_MAX)).get(CSRF_FIELD)
         given = field if isinstance(field, str) else None
     if given is None or not is_csrf_token(given, session_id):
         raise Refusal("csrf-refused")

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from schemas.codes import SUBCODES, ApologyTier, Category, Demand, Language, RiskFlag, Severity
 from schemas.notes import TEXT_MAX, WHYS_MAX
+from schemas.text import is_seen, seen
 from schemas.ticket import Ticket
 from services.desk.accounts import Wrong
 from services.desk.commanding import Asked
@@ -255,8 +256,8 @@ def written(name: str, given: Given, *, ticket: Ticket, other: Ticket | None, co
     action, problems = _action(name, given, other)
     if name == "complete_review":
         action = {"name": name, **_corrections(action, ticket)}
-    note = {key: str(given.get(key) or "").strip() for key in ("text", "for_customer")}
-    whys = [line.strip() for line in str(given.get("whys") or "").splitlines() if line.strip()]
+    note = {key: seen(str(given.get(key) or "").strip()) for key in ("text", "for_customer")}
+    whys = [line.strip() for line in str(given.get("whys") or "").splitlines() if is_seen(line)]
     if whys and form.whys:
         action["whys"] = min(len(whys), WHYS_MAX)
     reason = str(given.get("reason") or "")

@@ -1,5 +1,6 @@
 """Pages of the directory, and of the rules of assignment and handling that are versioned with it."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -119,7 +120,7 @@ class DirectoryPages:
         problems: list[str] = []
         changes = None
         try:
-            draft = Draft(part=part, content=read_draft(text), on_top_of=on_top_of)
+            draft = Draft(part=part, content=await asyncio.to_thread(read_draft, text), on_top_of=on_top_of)
             is_seen = typed_text(form, "seen") == fingerprint(text, str(latest))
             if typed_text(form, "act") == "add" and is_seen:
                 saved = await self.editing.save(draft, entry=partial(audited, visit.request, visit.person))

@@ -54,6 +54,7 @@ from services.desk.web_queue import QueuePages
 from services.desk.web_texts import TextPages
 from services.desk.web_ticket import TicketPages
 from services.desk.web_visit import MENU, Endpoint, Visit, entered, stranger_html
+from services.runtime.http import read_form
 
 _KEPT: Final = "public, max-age=31536000, immutable"
 _TEXT_MAX: Final = 1000
@@ -194,7 +195,7 @@ class WebRoutes:
 
     async def sign_in(self, request: Request) -> Response:
         """Let somebody in by name and password."""
-        form = await request.form()
+        form = await read_form(request)
         next_path = own_path(str(form.get("next") or "/")[:_TEXT_MAX])
         name, password = (str(form.get(field) or "")[:_TEXT_MAX] for field in ("name", "password"))
         if not self.local_accounts:

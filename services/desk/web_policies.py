@@ -1,5 +1,6 @@
 """Pages of the policy of service levels: versions, their differences, and a new one tried out before it is added."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -84,7 +85,8 @@ class PolicyPages:
         effective_from, problems = _beginning(begins, visit.person.time_zone)
         preview = None
         try:
-            draft = Draft(content=read_draft(text), effective_from=effective_from, on_top_of=on_top_of)
+            content = await asyncio.to_thread(read_draft, text)
+            draft = Draft(content=content, effective_from=effective_from, on_top_of=on_top_of)
             is_seen = typed_text(form, "seen") == fingerprint(text, begins, str(latest))
             if typed_text(form, "act") == "add" and is_seen and not problems:
                 added = await self.editing.add(draft, entry=partial(audited, visit.request, visit.person))

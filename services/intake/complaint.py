@@ -31,6 +31,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from schemas.codes import Channel, Language, Role, Source, SpecialIdentity
+from schemas.text import is_seen
 from services.intake.problems import Problem, problem
 
 DESCRIPTION_CHARACTERS_MAX: Final = 20_000
@@ -78,6 +79,12 @@ def _plain(value: str) -> str:
     found = _FORBIDDEN.search(value)
     if found is not None:
         _refuse("forbidden_character", character=f"U+{ord(found.group()):04X}", position=found.start() + 1)
+    return value
+
+
+def _said(value: str) -> str:
+    if not is_seen(value):
+        _refuse("missing")
     return value
 
 
@@ -237,9 +244,9 @@ class Complaint(_Given):
     ] = Field((), description="Codes of outlets and hubs that the complaint is about.")
     product: Code | None = None
     subject: Annotated[str, Field(max_length=500), PLAIN] = ""
-    description: Annotated[str, Field(min_length=1, max_length=DESCRIPTION_CHARACTERS_MAX), PLAIN] = Field(
-        validation_alias=AliasChoices("description", "text"), description="What happened, in any language."
-    )
+    description: Annotated[
+        str, Field(min_length=1, max_length=DESCRIPTION_CHARACTERS_MAX), PLAIN, AfterValidator(_said)
+    ] = Field(validation_alias=AliasChoices("description", "text"), description="What happened, in any language.")
     remedy: Annotated[str, Field(max_length=5000), PLAIN] = Field("", description="What the person wants (诉求).")
     evidence: Annotated[
         tuple[UUID, ...], BeforeValidator(_one_or_many), Field(max_length=EVIDENCE_MAX), AfterValidator(_distinct)

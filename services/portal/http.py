@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import Message
 
 from schemas.codes import Language
+from schemas.text import seen
 from services.portal import actions
 from services.portal.actions import Act, Given
 from services.portal.complaint import Draft, Kept
@@ -27,6 +28,7 @@ from services.portal.tokens import Done, LinkHolder
 from services.portal.uploads import Unavailable
 from services.portal.wording import Wording
 from services.runtime.accept_language import preferred
+from services.runtime.http import read_form
 from services.runtime.metrics import PortalMetrics
 from services.runtime.private_link import PATH
 from services.runtime.rate_limit import ClientLimit
@@ -94,11 +96,10 @@ class Forms:
                 raise FormRefused("too_big", 413)
             return message
 
+        bounds = {"max_files": self._files_max, "max_fields": _FIELDS_MAX, "max_part_size": _FIELD_BYTES_MAX}
         try:
             async with asyncio.timeout(self._seconds_max):
-                return await Request(request.scope, bounded).form(
-                    max_files=self._files_max, max_fields=_FIELDS_MAX, max_part_size=_FIELD_BYTES_MAX
-                )
+                return await read_form(Request(request.scope, bounded), **bounds)
         except TimeoutError:
             raise FormRefused("too_slow", 408) from None
         except (HTTPException, ClientDisconnect):
@@ -324,7 +325,7 @@ def _given(act: Act, form: FormData) -> tuple[Given, list[Kept]]:
     score = _text(form, "score")
     kept = [one for v in form.getlist("kept") if isinstance(v, str) and (one := Kept.parse(v))]
     # Lines end as a form sends them, CR LF; two ways to write one text are one text.
-    words = _text(form, "words").strip().replace("\r\n", "\n")
+    words = seen(_text(form, "words").strip().replace("\r\n", "\n"))
     language = _LANGUAGES.get(_text(form, "language")) if act is Act.CHOOSE_LANGUAGE else None
     return Given(act, words, int(score) if score in _SCORES else None, language=language), kept
 

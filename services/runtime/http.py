@@ -1,12 +1,41 @@
-"""The HTTP surface that every service has."""
+"""The HTTP surface that every service has, and how forms are read."""
+
+import codecs
+from typing import Final
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from services.runtime.readiness import Readiness
 
-__all__ = ["Readiness", "health_routes"]
+__all__ = ["Readiness", "health_routes", "read_form"]
+
+_CHARSETS: Final = frozenset({"utf-8", "ascii"})
+
+
+async def read_form(request: Request, **bounds: int) -> FormData:
+    """The form of a request, whose texts are texts.
+
+    Args:
+        request: what comes.
+        bounds: as `Request.form` has them.
+
+    Raises:
+        HTTPException: 400, it is broken or in a charset that no browser sends: some make halves of characters.
+    """
+    _, options = parse_options_header(request.headers.get("content-type"))
+    try:
+        charset = codecs.lookup(options.get(b"charset", b"utf-8").decode("latin-1")).name
+    except (LookupError, ValueError):
+        charset = ""
+    if charset not in _CHARSETS:
+        raise HTTPException(400)
+    return await request.form(**bounds)
 
 
 def health_routes(readiness: Readiness, registry: CollectorRegistry) -> APIRouter:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from services.desk.bounded import STRANGER_BYTES_MAX, Bounded
 from services.desk.refusal_http import handle_refusals
+from services.runtime.http import read_form
 
 BYTES_MAX, FILES_BYTES_MAX = 100_000, 200_000
 READ: list[int] = []
@@ -28,7 +29,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
     @app.post("/form")
     async def form(request: Request) -> int:
-        return len(await request.form())
+        return len(await read_form(request))
 
     @app.post("/note")
     async def note(note: Note) -> int:
@@ -88,3 +89,12 @@ async def test_what_cannot_be_read_is_told_as_that(http: httpx.AsyncClient) -> N
         400,
         "urn:amends:problem:unreadable",
     )
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", "punycode", "utf-7", "no-such", "\xff"])
+async def test_a_charset_of_no_browser_cannot_be_read(http: httpx.AsyncClient, charset: str) -> None:
+    """Some make halves of characters, which nothing behind could keep."""
+    body = b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\n\\ud800+2AA-\r\n--x--\r\n'
+    kind = f"multipart/form-data; boundary=x; charset={charset}".encode("latin-1")
+    refused = await http.post("/form", content=body, headers={b"Content-Type": kind})
+    assert (refused.status_code, refused.json()["type"]) == (400, "urn:amends:problem:unreadable")

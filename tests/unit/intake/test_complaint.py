@@ -146,6 +146,8 @@ def test_the_description_may_have_20000_characters_and_no_more() -> None:
     assert codes(description="慢" * DESCRIPTION_CHARACTERS_MAX) == []
     assert codes(description="慢" * (DESCRIPTION_CHARACTERS_MAX + 1)) == [("description", "string_too_long")]
     assert codes(description=" \n ") == [("description", "missing")]
+    assert codes(description="\u200b\u3164") == [("description", "missing")]
+    assert codes(description="😡") == []
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x1b", "\u202e", "\u2066", "\uffff"])

@@ -126,3 +126,13 @@ async def test_an_error_of_ours_is_a_polite_page(running: Running):
     (line,) = [one for one in logged if one["event"] == "request.failed"]
     assert f"<b>{line['reference']}</b>" in answer.text
     assert "no-store" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", "punycode", "utf-7", "utf-16", "no-such"])
+async def test_a_form_in_a_charset_of_no_browser_is_not_read(client, running: Running, charset):
+    """Some make halves of characters, which nothing behind could keep."""
+    body = b'--x\r\nContent-Disposition: form-data; name="description"\r\n\r\n\\ud800+2AA-\r\n--x--\r\n'
+    kind = f"multipart/form-data; boundary=x; charset={charset}"
+    answer = await client.post("/", content=body, headers={"Content-Type": kind})
+    assert 400 <= answer.status_code < 500
+    assert "<html" in answer.text

@@ -20,3 +20,15 @@ def test_a_note_has_its_limits(given: dict[str, object]) -> None:
     """Of every text, and five whys."""
     with pytest.raises(ValidationError):
         Note(**given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\u200b", "\u3164\u2800", "\ufeff\u00ad"])
+def test_what_nobody_can_read_says_nothing(text: str) -> None:
+    """A note of such characters is empty."""
+    assert Note(text=text, for_customer=text) == Note()
+
+
+@pytest.mark.parametrize("text", ["好", "?", "1", "😡", "\u200bx"])
+def test_what_can_be_read_is_kept_as_it_is(text: str) -> None:
+    """Whatever else is in it."""
+    assert Note(for_customer=text).for_customer == text
