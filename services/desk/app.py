@@ -35,6 +35,7 @@ from services.desk.erasure_store import ErasureStore
 from services.desk.evidence_store import EvidenceStore
 from services.desk.failing import Failing
 from services.desk.intake_gateway import IntakeGateway
+from services.desk.issued_store import IssuedStore
 from services.desk.links import LinkRevoking
 from services.desk.live import Live
 from services.desk.measuring import Measuring
@@ -203,10 +204,12 @@ def desk(
     )
     asking = Asking(rows=rows, sign=keyring.blind, now=now, metrics=metrics, seconds_max=settings.desk_store_s_max)
     people = People(settings, database, keyring=keyring, now=now)
-    notes = NoteStore(database, keyring)
+    notes, issued = NoteStore(database, keyring), IssuedStore(database)
     commands = Commands(
         trail=trail,
         notes=notes,
+        issued=issued,
+        digest=partial(keyring.blind, "command"),
         publish=producer.publish,
         now=now,
         wait_s=settings.desk_command_s_max,
@@ -296,7 +299,7 @@ def desk(
     surface.add_middleware(Failing, answer=failed_html)
     surface.add_middleware(SecurityHeaders, url=settings.desk_url)
     surface.add_middleware(Measuring, metrics=metrics)
-    foundation = Foundation(around.clock, [rows, views, operation.deliveries, *people.stores])
+    foundation = Foundation(around.clock, [rows, views, issued, operation.deliveries, *people.stores])
     recurring = [
         Recurring(people.eraser.step, every_s=settings.desk_erase_s),
         Recurring(letters.keep, every_s=KEEP_S),
@@ -321,6 +324,7 @@ class People:
             limits=limits,
             url=settings.desk_url,
             now=now,
+            seconds_max=settings.desk_store_s_max,
         )
         signing_in = SigningIn(
             accounts=accounts,

@@ -81,6 +81,25 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsure:
+    """Kafka did not say whether it has the command. Asked again with the same id it is done once."""
+
+    command_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Another:
+    """Something else was asked for under this id, of the same ticket."""
+
+    command_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class NeverAsked:
+    """Nobody has issued this command."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """There is no such ticket, or not for this person."""
 
@@ -92,7 +111,7 @@ class Forbidden:
     action: str
 
 
-Answer = Done | Refused | Pending | Unknown | Forbidden
+Answer = Done | Refused | Pending | Unsure | Another | Unknown | Forbidden
 
 
 def place_of(ticket: Ticket) -> TicketPlace:
@@ -110,24 +129,26 @@ def place_of(ticket: Ticket) -> TicketPlace:
     )
 
 
-def refusal_ahead(order: Order, person: Person, events: Sequence[TicketEvent]) -> Answer | None:
+def refusal_ahead(
+    order: Order, person: Person, events: Sequence[TicketEvent], *, is_another: bool = False
+) -> Answer | None:
     """What can be said without the router, which decides alone; None: it is to be asked.
 
     What it would refuse for certain is not sent to it, so that the trail tells of what people did and not of what they
-    saw too late.
+    saw too late. `is_another`: its id has been used for something else.
     """
     name, ticket = order.asked.action.name, order.ticket
     if not may(person, "read_ticket", place_of(ticket)):
         return Unknown()
     if name in INTERNAL or not may(person, name, place_of(ticket)):
         return Forbidden(name)
+    if is_another:
+        return Another(order.command_id)
     if (done := outcome(order.command_id, ticket, events)) is not None:
         return done
     if order.expected_version is not None and order.expected_version != ticket.version:
         return Refused(ticket, "version_moved_on", after(events, order.expected_version))
-    if target(ticket.state, name) is None:
-        return Refused(ticket, "illegal_in_state")
-    why = blocked(ticket, name)
+    why = blocked(ticket, name) if target(ticket.state, name) else "illegal_in_state"
     return Refused(ticket, why) if why else None
 
 
@@ -169,6 +190,11 @@ def command_of(order: Order, person: Person, *, at: datetime) -> TicketCommand:
 def note_ref(order: Order) -> UUID:
     """Where the words of a command are kept: the same whenever it is asked again."""
     return ids.note_ref(order.command_id, order.ticket.id)
+
+
+def content_of(asked: Asked) -> str:
+    """What makes a command the same when it is asked again; all of it in one text."""
+    return asked.model_dump_json(exclude={"command_id"})
 
 
 def actor_of(person: Person, ticket: Ticket) -> Actor:

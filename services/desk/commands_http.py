@@ -19,15 +19,28 @@ from starlette.responses import Response
 from schemas.events import TicketEvent
 from services.desk.accounts import Wrong
 from services.desk.command_handlers import Commands, Wanted
-from services.desk.commanding import Answer, Asked, Done, Forbidden, Pending, Refused, possible_for, standing
+from services.desk.commanding import (
+    Another,
+    Answer,
+    Asked,
+    Done,
+    Forbidden,
+    NeverAsked,
+    Pending,
+    Refused,
+    Unsure,
+    possible_for,
+    standing,
+)
 from services.desk.person import Person
 from services.desk.reasons import in_words
-from services.desk.refusal import Refusal
+from services.desk.refusal import RETRY_AFTER_S, Refusal
 from services.desk.tickets_http import Allows
 
 TICKETS_MAX: Final = 200
 """Of one bulk command."""
 _ETAG: Final = re.compile(r'(?:W/)?"(\d{1,9})"')
+_OPEN: Final = {Pending: "pending", Unsure: "unsure", Another: "id_used"}
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
@@ -87,7 +100,7 @@ class CommandRoutes:
 
         return router
 
-    def _answer(self, answer: Answer, person: Person, ticket: UUID) -> Response:
+    def _answer(self, answer: Answer | NeverAsked, person: Person, ticket: UUID) -> Response:
         match answer:
             case Done():
                 return _json(self._done(answer, person), {"ETag": f'"{answer.ticket.version}"'})
@@ -97,6 +110,12 @@ class CommandRoutes:
             case Refused():
                 kind = "moved-on" if answer.why == "version_moved_on" else "command-refused"
                 raise Refusal(kind, more=self._refused(answer, person), why=partial(in_words, answer.why))
+            case Unsure(command_id):
+                raise Refusal("unsure", retry_after_s=RETRY_AFTER_S, more={"command_id": str(command_id)})
+            case Another(command_id):
+                raise Refusal("id-used", more={"command_id": str(command_id)})
+            case NeverAsked():
+                raise Refusal("no-such-command")
             case Forbidden(action):
                 raise Refusal("not-allowed", action=action, role=person.role.value)
             case _:
@@ -107,8 +126,8 @@ class CommandRoutes:
         match answer:
             case Done():
                 return {"id": str(ticket), "result": "done", **self._done(answer, person)}
-            case Pending(command_id):
-                return {"id": str(ticket), "result": "pending", "command_id": str(command_id)}
+            case Pending(command_id) | Unsure(command_id) | Another(command_id):
+                return {"id": str(ticket), "result": _OPEN[type(answer)], "command_id": str(command_id)}
             case Refused():
                 told = {"in_words": in_words(answer.why, person.language), **self._refused(answer, person)}
                 return {"id": str(ticket), "result": "refused", **told}

@@ -12,6 +12,9 @@ from schemas.codes import Language
 from services.desk.accounts import Wrong
 from services.runtime.written import read_yaml
 
+RETRY_AFTER_S: Final = 2
+"""After what a part that was away for a moment is asked again."""
+
 
 class Refusal(Exception):  # noqa: N818  # it is what the caller is told, mostly no error of ours
     """A request is not answered as it was meant, for a reason that the caller can understand."""

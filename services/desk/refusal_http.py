@@ -13,17 +13,17 @@ from starlette.responses import HTMLResponse, Response
 
 from schemas.codes import Language
 from services.desk.accounts import Wrong
-from services.desk.refusal import Refusal
+from services.desk.refusal import RETRY_AFTER_S, Refusal
 from services.runtime import mongo
 from services.runtime.logging import get_logger
 
 log = get_logger(__name__)
 
-RETRY_AFTER_S: Final = 2
 _SECRET: Final = ("password", "phone", "email", "wechat", "reason")
 """Fields whose value is not repeated, however wrong it is."""
 _VALUE_CHARACTERS_MAX: Final = 200
 _VERSION: Final = ("header", "If-Match")
+DATABASE_ERRORS: Final = (PyMongoError, TimeoutError, *mongo.UNAVAILABLE)
 _BY_STATUS: Final = {400: "unreadable", 404: "no-such-page", 405: "method-not-allowed", 413: "too-large"}
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     "default": {
@@ -67,8 +67,16 @@ def handle_refusals(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _wrong_request)
     app.add_exception_handler(HTTPException, _http)
-    for error in (PyMongoError, TimeoutError, *mongo.UNAVAILABLE):
+    for error in DATABASE_ERRORS:
         app.add_exception_handler(error, _database)
+
+
+def database_refusal(error: Exception) -> Refusal:
+    """What is told when the database does not answer; an error that is a mistake is raised again."""
+    if not (isinstance(error, (TimeoutError, *mongo.UNAVAILABLE)) or mongo.is_unable(error)):
+        raise error
+    log.warning("database.away", error=type(error).__name__)
+    return Refusal("unavailable", retry_after_s=RETRY_AFTER_S)
 
 
 def refusal_answer(refusal: Refusal, request: Request) -> Response:
@@ -126,10 +134,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 async def _database(request: Request, error: Exception) -> Response:
-    if not (isinstance(error, (TimeoutError, *mongo.UNAVAILABLE)) or mongo.is_unable(error)):
-        raise error
-    log.warning("database.away", error=type(error).__name__)
-    return refusal_answer(Refusal("unavailable", retry_after_s=RETRY_AFTER_S), request)
+    return refusal_answer(database_refusal(error), request)
 
 
 def _wrong(error: dict[str, Any]) -> Wrong:

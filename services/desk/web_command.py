@@ -17,12 +17,23 @@ from schemas.ticket import Ticket
 from services.desk import previewing, showing
 from services.desk.accounts import Wrong
 from services.desk.command_handlers import Commands, Wanted
-from services.desk.commanding import Answer, Asked, Done, Forbidden, Pending, Refused, after, place_of, possible_for
+from services.desk.commanding import (
+    Answer,
+    Asked,
+    Done,
+    Forbidden,
+    Pending,
+    Refused,
+    Unsure,
+    after,
+    place_of,
+    possible_for,
+)
 from services.desk.doors import audited
 from services.desk.forms import CURRENCIES, FORMS, Kind, first_values, sent_id, typed_values, written
 from services.desk.previewing import Told
 from services.desk.reasons import in_words
-from services.desk.refusal import Refusal, problem_words
+from services.desk.refusal import RETRY_AFTER_S, Refusal, problem_words
 from services.desk.rights import may
 from services.desk.seeing import Seeing, Seen
 from services.desk.signing_in import Auditing
@@ -167,6 +178,8 @@ def _answered(visit: Visit, name: str, answer: Answer, values: Mapping[str, list
             return _form(visit, now, name, values=values, status=409, since=since)
         case Refused(ticket=now, why=why):
             return _form(visit, now, name, values=values, status=409, refused=in_words(why, visit.person.language))
+        case Unsure():
+            raise Refusal("unsure", retry_after_s=RETRY_AFTER_S)
         case Forbidden():
             raise _not_allowed(visit, name)
         case _:

@@ -19,7 +19,7 @@ from services.desk import showing
 from services.desk.accounts import Wrong
 from services.desk.asking import Asking
 from services.desk.command_handlers import Commands, Wanted
-from services.desk.commanding import Answer, Asked, Done, Forbidden, Pending, Refused
+from services.desk.commanding import Answer, Asked, Done, Forbidden, Pending, Refused, Unsure
 from services.desk.counting import Counting
 from services.desk.customer_request import customer_keys
 from services.desk.doors import audited
@@ -266,6 +266,8 @@ def result_of(answer: Answer) -> str:
             return "done"
         case Pending():
             return "pending"
+        case Unsure():
+            return "unsure"
         case Refused():
             return "refused"
         case Forbidden():

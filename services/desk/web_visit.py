@@ -5,19 +5,20 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from services.desk.doors import Doors
+from services.desk.doors import FIELD_BYTES_MAX, Doors
 from services.desk.naming import Names, Naming
 from services.desk.pages import page
 from services.desk.person import Person
-from services.desk.refusal import Refusal
-from services.desk.refusal_http import language_wanted, refusal_answer
+from services.desk.refusal import RETRY_AFTER_S, Refusal
+from services.desk.refusal_http import DATABASE_ERRORS, database_refusal, language_wanted, refusal_answer
 from services.desk.rights import may_somewhere
 from services.desk.session import csrf_token
 from services.desk.wording import Speaker, speaker_for
+from services.runtime.http import read_form
 
 MENU: Final = (
     ("queue", "/queue", "list_tickets"),
@@ -37,6 +38,9 @@ MENU: Final = (
     ("audit", "/audit", "read_audit"),
 )
 """Phrase, address and right of each entry of the menu."""
+AWAY: Final = 503
+_UNSEEN: Final = frozenset({"csrf_token", "version", "command_id", "seen", "act", "preview", "key"})
+"""Fields that nobody typed."""
 BODY_BYTES_MAX: Final = 36 << 20
 """Of a form with its files: as much as the intake takes of files at once, and room for what is typed."""
 
@@ -65,7 +69,7 @@ class Visit:
 
     async def form(self) -> FormData:
         """What was sent."""
-        return await self.request.form()
+        return await read_form(self.request, max_part_size=FIELD_BYTES_MAX)
 
     def html(self, template: str, status: int = 200, **content: Any) -> Response:
         """A page, or a piece of one."""
@@ -100,7 +104,7 @@ def entered(doors: Doors, endpoint: Endpoint, action: str, naming: Naming) -> Ca
     Who is not signed in is sent to do so, and comes back.
     """
 
-    async def answer(request: Request) -> Response:
+    async def inside(request: Request) -> Response:
         try:
             _check_length(request)
             person = await doors.enter(request)
@@ -118,7 +122,13 @@ def entered(doors: Doors, endpoint: Endpoint, action: str, naming: Naming) -> Ca
         try:
             return await endpoint(visit)
         except Refusal as refusal:
-            return visit.refused(refusal)
+            return await again_html(request, refusal) if refusal.status == AWAY else visit.refused(refusal)
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await inside(request)
+        except DATABASE_ERRORS as error:
+            return await again_html(request, database_refusal(error))
 
     return answer
 
@@ -131,6 +141,22 @@ def stranger_html(request: Request, template: str, status: int = 200, **content:
     refusal = content.get("refusal")
     told = refusal.told(say.language) if isinstance(refusal, Refusal) else None
     return HTMLResponse(page(template, say, {**content, "refusal": told}), status, _headers(say))
+
+
+async def again_html(request: Request, refusal: Refusal) -> Response:
+    """What cannot be done now, and all that was typed, to be sent again as it is. Files have to be chosen again."""
+    say = Speaker(getattr(request.state, "language", None) or language_wanted(request))
+    typed: list[tuple[str, str]] = []
+    had_files = False
+    if request.method == "POST":
+        given = (await read_form(request, max_part_size=FIELD_BYTES_MAX)).multi_items()
+        if not any("password" in name for name, _ in given):
+            typed = [(name, value) for name, value in given if isinstance(value, str)]
+        had_files = any(isinstance(value, UploadFile) and value.filename for _, value in given)
+    content = {"refusal": refusal.told(say.language), "typed": typed, "had_files": had_files}
+    content |= {"address": request.url.path, "shown": [text for name, text in typed if name not in _UNSEEN and text]}
+    headers = _headers(say) | {"Retry-After": str(refusal.retry_after_s or RETRY_AFTER_S)}
+    return HTMLResponse(page("again", say, content), refusal.status, headers)
 
 
 def _check_length(request: Request) -> None:

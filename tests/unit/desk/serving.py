@@ -96,6 +96,7 @@ class Desk:
             limits=limits,
             url=settings.desk_url,
             now=now,
+            seconds_max=5.0,
         )
         signing_in = SigningIn(
             accounts=accounts,

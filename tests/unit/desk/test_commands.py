@@ -1,7 +1,7 @@
 """Commands at the desk, with a router that decides at once on events in memory."""
 
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,18 @@ from schemas.notes import Note
 from schemas.ticket import fold
 from services.desk.app import scope_of
 from services.desk.command_handlers import Commands, Wanted
-from services.desk.commanding import Asked, Done, Forbidden, Pending, Refused, Unknown, possible_for
+from services.desk.commanding import (
+    Another,
+    Asked,
+    Done,
+    Forbidden,
+    NeverAsked,
+    Pending,
+    Refused,
+    Unknown,
+    Unsure,
+    possible_for,
+)
 from services.desk.commands_http import CommandRoutes
 from services.desk.person import Person
 from services.desk.reasons import REASONS
@@ -28,7 +39,7 @@ from services.desk.refusal_http import handle_refusals
 from services.desk.telling import event_told
 from services.router import deciding
 from services.router.opening import opening
-from services.runtime.producing import Outgoing
+from services.runtime.producing import Outgoing, PublishFailed
 from tests.unit.router.examples import AT, NOBODY, complaint, said, small_network
 
 AGENT = Person(id="ann", name="Ann", role=StaffRole.AGENT)
@@ -47,7 +58,11 @@ class World:
         self.notes: dict[UUID, tuple[Note, UUID]] = {}
         self.published: list[TicketCommand] = []
         self.answers = True
-        self.commands = Commands(trail=self, notes=self, publish=self.publish, now=lambda: AT, wait_s=30)
+        self.contents_kept: dict[UUID, str] = {}
+        self.is_stalled = False
+        self.commands = Commands(
+            trail=self, notes=self, issued=self, digest=str, publish=self.publish, now=lambda: AT, wait_s=30
+        )
 
     def open(self, name: str = "a", assignment: Any = OF_UNIT) -> UUID:
         """A ticket that is investigated."""
@@ -73,8 +88,19 @@ class World:
         assert at == AT
         self.notes[ref] = (note, ticket)
 
+    async def keep(self, contents: Mapping[UUID, str], *, at: datetime) -> None:
+        """What commands ask for."""
+        assert at == AT
+        self.contents_kept = {**contents, **self.contents_kept}
+
+    async def contents(self, refs: Collection[UUID]) -> dict[UUID, str]:
+        """Likewise."""
+        return {ref: self.contents_kept[ref] for ref in refs if ref in self.contents_kept}
+
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """The broker, and the router behind it."""
+        if self.is_stalled:
+            raise PublishFailed
         for message in messages:
             command = message.message
             assert isinstance(command, TicketCommand)
@@ -144,6 +170,24 @@ async def test_a_command_that_is_not_decided_in_time_is_not_lost(world: World) -
     ticket, id_ = world.open(), uuid4()
     world.answers, world.commands = False, replace(world.commands, wait_s=0.05)
     assert await ask(world, AGENT, ticket, c.Answer(remedy="apology"), command_id=id_) == Pending(id_)
+    assert await world.commands.look(AGENT, id_, ticket) == Pending(id_)
+    assert await world.commands.look(AGENT, uuid4(), ticket) == NeverAsked()
+
+
+async def test_what_kafka_did_not_acknowledge_is_asked_for_again_and_done_once(world: World) -> None:
+    """Nobody can say whether it arrived; whoever asks again with its id learns it, and another thing is refused."""
+    ticket, id_ = world.open(), uuid4()
+    world.is_stalled = True
+    assert await ask(world, AGENT, ticket, c.Answer(remedy="apology"), command_id=id_) == Unsure(id_)
+    world.is_stalled = False
+    done = await ask(world, AGENT, ticket, c.Answer(remedy="apology"), command_id=id_)
+    assert isinstance(done, Done)
+    assert await ask(world, AGENT, ticket, c.Answer(remedy="apology"), command_id=id_) == done
+    assert await ask(world, AGENT, ticket, c.Resolve(), command_id=id_) == Another(id_)
+    other = Note(for_customer="Other words.")
+    assert await ask(world, AGENT, ticket, c.Answer(remedy="apology"), command_id=id_, note=other) == Another(id_)
+    assert await ask(world, ELSEWHERE, ticket, c.Resolve(), command_id=id_) == Unknown()
+    assert len(world.published) == 1
     world.answers = True
     (command,) = world.published
     await world.publish([Outgoing(None, command, None)])  # type: ignore[arg-type]  # no topic is looked at

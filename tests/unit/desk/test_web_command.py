@@ -1,7 +1,9 @@
 """Forms of commands: what would be sent is shown before it is, and files come with them."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
+from html import unescape
 from pathlib import Path
 from typing import cast
 from uuid import UUID, uuid5
@@ -103,6 +105,44 @@ async def test_the_message_is_shown_before_it_is_sent(scene: WebScene, agent: ht
     assert 'value="25.50"' in shown.text
     assert hidden(shown.text) == {name: typed[name] for name in ("version", "command_id")}
     assert (await agent.post(ANSWER, data=typed)).headers["location"].endswith("?done=answer")
+
+
+async def test_what_was_typed_is_there_to_be_sent_again_when_kafka_is_away(
+    scene: WebScene, agent: httpx.AsyncClient
+) -> None:
+    """However often it is sent, it is one command."""
+    typed = await form(agent, ANSWER) | {
+        "remedy": "refund",
+        "for_customer": 'We pay "all" of it back.\nSoon.',
+        "csrf_token": scene.csrf("agent"),
+    }
+    scene.is_stalled = True
+    away = await agent.post(ANSWER, data=typed)
+    assert (away.status_code, away.headers["retry-after"]) == (503, "2")
+    given = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', away.text))
+    assert {name: unescape(text) for name, text in given.items()} == typed
+    assert '<form method="post" action="/tickets/2611-000017/do/answer">' in away.text
+    assert "Nothing was changed" not in away.text
+    scene.is_stalled = False
+    for _ in range(2):
+        assert (await agent.post(ANSWER, data=typed)).headers["location"].endswith("?done=answer")
+    assert len(scene.issued) == 1
+
+
+async def test_what_was_typed_is_there_to_be_sent_again_when_the_database_is_away(
+    scene: WebScene, agent: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it is not even known who sends it; a password is not shown again."""
+    typed = {"for_customer": "We pay it back.", "csrf_token": scene.csrf("agent")}
+    monkeypatch.setattr(scene.doors, "_seconds_max", 0.05)
+    monkeypatch.setattr(scene.sessions, "get", lambda _: asyncio.Event().wait())
+    away = await agent.post(ANSWER, data=typed)
+    assert away.status_code == 503
+    assert 'value="We pay it back."' in away.text
+    secret = await agent.post("/accounts", data={"password": "correct horse", "csrf_token": typed["csrf_token"]})
+    assert secret.status_code == 503
+    assert "horse" not in secret.text
+    assert (await agent.get(ANSWER)).status_code == 503
 
 
 async def test_a_script_gets_the_messages_alone(scene: WebScene, agent: httpx.AsyncClient) -> None:

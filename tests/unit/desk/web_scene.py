@@ -34,6 +34,7 @@ from services.desk.doors import Doors
 from services.desk.evidence_store import About
 from services.desk.failing import Failing
 from services.desk.intake_gateway import IntakeGateway
+from services.desk.issued_store import IssuedStore
 from services.desk.note_store import NoteStore
 from services.desk.open_clock_store import OpenClockStore
 from services.desk.passwords import Passwords
@@ -63,7 +64,7 @@ from services.runtime.dead_letters import Original
 from services.runtime.letters import AWAY, Letter
 from services.runtime.metrics import DeskMetrics
 from services.runtime.mongo import Database
-from services.runtime.producing import Outgoing
+from services.runtime.producing import Outgoing, PublishFailed
 from services.runtime.sealing import Keyring
 from services.service_levels.policy import read_policy
 from services.service_levels.policy_store import PolicyStore
@@ -163,6 +164,8 @@ class WebScene:
         self.evidence: Files = files or KeptFiles()
         self.texts = TextHandlers(store=TextStore(database), packaged=TEMPLATES, now=lambda: self.now)
         self.letters = KeptLetters()
+        self.is_stalled = False
+        """Whether Kafka acknowledges nothing."""
         self.issued: list[TicketCommand] = []
         self.policies, self.directory = PolicyStore(database), DirectoryStore(database)
         self.now = NOW
@@ -252,6 +255,8 @@ class WebScene:
         )
 
     async def _publish(self, outgoing: Sequence[Outgoing]) -> None:
+        if self.is_stalled:
+            raise PublishFailed
         for one in outgoing:
             command = one.message
             assert isinstance(command, TicketCommand)
@@ -284,13 +289,14 @@ class WebScene:
 
     def _app(self, intake: httpx.MockTransport) -> FastAPI:
         metrics = DeskMetrics(CollectorRegistry())
-        doors = Doors(
+        self.doors = doors = Doors(
             accounts=self.accounts,
             sessions=self.sessions,
             memberships=Nowhere(),
             limits=_LIMITS,
             url="",
             now=lambda: self.now,
+            seconds_max=5.0,
         )
         asking = Asking(rows=self.rows, sign=self.keyring.blind, now=lambda: self.now, metrics=metrics, seconds_max=30)
         self.levels = PolicyEditing(
@@ -347,7 +353,13 @@ class WebScene:
             views=self.views,
             notes=self.notes,
             commands=Commands(
-                trail=self.trail, notes=self.notes, publish=self._publish, now=lambda: self.now, wait_s=0.3
+                trail=self.trail,
+                notes=self.notes,
+                issued=IssuedStore(self.database),
+                digest=str,
+                publish=self._publish,
+                now=lambda: self.now,
+                wait_s=0.3,
             ),
             reading=ContactReading(
                 places=PlaceStore(self.database),
