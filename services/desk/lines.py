@@ -31,7 +31,7 @@ class Sort(StrEnum):
     """Orders of the queue."""
 
     DUE = "due"
-    """What is due next first, of equals the graver; what runs no clock last, the newest first."""
+    """What is overdue longest first, then what is due next, of equals the graver; what owes nothing last."""
     RECEIVED = "received"
     """The newest first."""
     UPDATED = "updated"

@@ -155,8 +155,13 @@ class Row:
 
     @property
     def due(self) -> dict[Clock, datetime]:
-        """When clocks that run and are not broken will be."""
-        return {c.clock: c.due_at for c, state in self.open_clocks if state is ClockState.RUNNING and c.due_at}
+        """When what is promised is due, or was: what is overdue stays so until it is done.
+
+        An acknowledgement that is late is nothing that anybody could do: whether it arrived is the network's to tell.
+        """
+        late = {c.clock: c.due_at for c, state in self.open_clocks if state is ClockState.BREACHED and c.due_at}
+        late.pop(Clock.ACKNOWLEDGE, None)
+        return late | {c.clock: c.due_at for c, state in self.open_clocks if state is ClockState.RUNNING and c.due_at}
 
     @property
     def breached(self) -> tuple[Clock, ...]:

@@ -59,6 +59,8 @@ class RowStore:
     def __init__(self, database: Database) -> None:
         self._rows = database["desk_tickets"]
         self._widths: dict[str, int] = {}
+        self._firsts: dict[str, int] = {}
+        """Number of the first row that was found, by what was read."""
 
     async def create_indexes(self) -> None:
         """Make the indexes. May be called by every process at every start."""
@@ -176,7 +178,8 @@ class RowStore:
         shape = f"{reading.order}/{segment.prefix}/{size.bit_length()}/{sorted(reading.where)}"
         width = self._widths.get(shape, _WIDTH_FIRST_MS)
         begin = segment.begins()
-        number = segment.first
+        # Much may be overdue: the first window ends not far behind where the last reader found the first row.
+        number = segment.first if segment.is_bound else self._firsts.get(shape, segment.first)
         if after is not None and after.startswith(segment.prefix) and after > begin:
             begin, number = after, segment.number(after)
         is_behind, needed = begin == after, size
@@ -187,6 +190,8 @@ class RowStore:
             cursor = self._rows.find({reading.order: bounds, **reading.where}, fields)
             count = 0
             async for found in cursor.sort(reading.order, 1).limit(needed):
+                if after is None and needed == size and not count:
+                    self._firsts[shape] = segment.number(found[reading.order])
                 yield found
                 count += 1
             self._learn(shape, width, count=count, size=size)
@@ -200,6 +205,7 @@ class RowStore:
         """Remember how wide a window gave a page, a little narrower where it gave one at once."""
         if len(self._widths) >= _WIDTHS_MAX:
             self._widths.clear()
+            self._firsts.clear()
         if count >= size:
             self._widths[shape] = max(1_000, width * 3 // 4)
         else:

@@ -121,7 +121,7 @@ class Tickets(Protocol):
         """How long one may appeal; None while this is not known of the ticket's event number `version`."""
 
     async def messages(self, ticket_id: UUID, complaint_id: UUID) -> Sequence[Told]:
-        """Messages to the complainant of one complaint, the latest first."""
+        """Messages to the complainant of one complaint, and about what the same person sent later; the latest first."""
 
 
 class Notes(Protocol):

@@ -1,7 +1,7 @@
 """What others write about tickets, read for their complainants: events, clocks, messages. Nothing is written."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 from pymongo.errors import DuplicateKeyError
 
+from schemas import ids
 from schemas.codes import Clock, ClockState
 from schemas.events import TicketEvent
 from schemas.topics import TICKET_EVENTS
@@ -36,13 +37,14 @@ def answering() -> Iterator[None]:
 
 
 class MongoTicketStore:
-    """Collections `ticket_events`, `tickets`, `clocks` and `notifications`."""
+    """Collections `ticket_events`, `tickets`, `clocks`, `notifications` and, for who is the same person, `contacts`."""
 
     def __init__(self, database: Database, *, timeout_s: float) -> None:
         self._events = database["ticket_events"]
         self._tickets = database["tickets"]
         self._clocks = database["clocks"]
         self._notifications = database["notifications"]
+        self._contacts = database["contacts"]
         self._timeout_s = timeout_s
 
     async def events(self, ticket_id: UUID) -> Sequence[TicketEvent]:
@@ -86,13 +88,25 @@ class MongoTicketStore:
 
     async def messages(self, ticket_id: UUID, complaint_id: UUID) -> Sequence[Told]:
         """See `handlers.Tickets`."""
-        # Of several people who complained of one parcel each sees what went to them.
-        query = {"ticket_id": str(ticket_id), "person.complaint_id": str(complaint_id)}
         shown = {"moment": 1, "state": 1, "requested_at": 1, "attempts": 1, "person": 1}
         with answering():
             async with asyncio.timeout(self._timeout_s):
-                found = await self._notifications.find(query, shown).to_list(None)
-        return sorted((_told(document) for document in found), key=lambda told: told.at, reverse=True)[:MESSAGES_MAX]
+                found = await self._notifications.find({"ticket_id": str(ticket_id)}, shown).to_list(None)
+                own = await self._own(complaint_id, {UUID(d["person"]["complaint_id"]) for d in found})
+        # Of several people who complained of one parcel each sees what went to them.
+        told = (_told(document) for document in found if UUID(document["person"]["complaint_id"]) in own)
+        return sorted(told, key=lambda one: one.at, reverse=True)[:MESSAGES_MAX]
+
+    async def _own(self, complaint_id: UUID, complaints: Collection[UUID]) -> set[UUID]:
+        """Those complaints that came from the same person, who may have followed up by another channel."""
+        others = {str(ids.contact_ref(one)): one for one in complaints}
+        if set(complaints) <= {complaint_id}:
+            return {complaint_id}
+        mine = str(ids.contact_ref(complaint_id))
+        found = await self._contacts.find({"_id": {"$in": [mine, *others]}}, {"index": 1}).to_list(None)
+        indexes = {document["_id"]: set(document.get("index") or ()) for document in found}
+        same = {one for ref, one in others.items() if indexes.get(ref, set()) & indexes.get(mine, set())}
+        return same | {complaint_id}
 
 
 def _told(document: dict[str, Any]) -> Told:

@@ -24,8 +24,20 @@ def test_an_opened_ticket_is_listed() -> None:
     assert row.last_change.type == "assigned"
 
 
-def test_a_broken_clock_is_due_no_more() -> None:
-    """The queue is sorted by what can still be kept; what was broken is named."""
+def test_what_is_overdue_stays_due_until_it_is_done() -> None:
+    """It stands before all that can still be kept, and stays where it stood when it was broken."""
+    story = Story()
+    story.pass_until(16)
+    kept = story.row().next_due
+    assert kept
+    story.pass_until((kept[0] - RECEIVED) // timedelta(minutes=1) + 1)
+    row = story.row()
+    assert kept[1] in row.breached
+    assert row.next_due == kept
+
+
+def test_a_late_acknowledgement_is_due_no_more() -> None:
+    """Nobody can do anything about it; that it was broken is named."""
     story = Story()
     story.pass_until(16)
     row = story.row()
