@@ -75,9 +75,13 @@ class TextHandlers:
 
     async def templates(self, at: datetime) -> Templates:
         """What is in force at a time, as the notifier has it within seconds."""
+        return (await self.wordings()).at(at)
+
+    async def wordings(self) -> Wordings:
+        """All versions there are."""
         wordings = Wordings(self.packaged)
         wordings.learn(await self.store.all())
-        return wordings.at(at)
+        return wordings
 
     async def overview(self) -> list[Standing]:
         """All texts."""

@@ -7,8 +7,10 @@ from uuid import UUID
 
 import orjson
 
+from schemas.codes import DeliveryChannel, Moment
 from schemas.events import TicketEvent
 from schemas.topics import TICKET_EVENTS
+from services.desk.web_messages import Sent, Tried
 from services.runtime.mongo import Database
 
 _TYPES: Final = {kind.ce_type(): kind for kind in TICKET_EVENTS}
@@ -55,6 +57,24 @@ class TrailStore:
             }
             async for d in found
         ]
+
+    async def sent(self, ticket: UUID, message: UUID) -> Sent | None:
+        """What one message of a ticket said, and how it was tried."""
+        found = await self._messages.find_one({"_id": str(message), "ticket_id": str(ticket)})
+        if found is None:
+            return None
+        attempts = [a for a in found.get("attempts", ()) if a.get("template")]
+        channels = {a["channel"] for a in attempts}
+        masked = found["person"]["masked"]
+        to = [masked.get({"sms": "phone", "email": "email"}.get(channel, "")) or "" for channel in sorted(channels)]
+        return Sent(
+            moment=Moment(found["moment"]),
+            facts=found["facts"],
+            time_zone=found["person"]["time_zone"],
+            to=" · ".join(one for one in to if one),
+            note_ref=UUID(found["note_ref"]) if found.get("note_ref") else None,
+            tried=[Tried(DeliveryChannel(a["channel"]), a["template"], a.get("sent_at")) for a in attempts],
+        )
 
 
 def _gapless(found: Mapping[int, TicketEvent]) -> list[TicketEvent]:

@@ -48,6 +48,7 @@ from services.desk.web_evidence import Contacts, EvidencePages, Files
 from services.desk.web_intake import Intake, IntakePages
 from services.desk.web_knowledge import KnowledgePages
 from services.desk.web_lists import ListPages
+from services.desk.web_messages import MessagePages
 from services.desk.web_names import NamePages
 from services.desk.web_policies import PolicyPages
 from services.desk.web_queue import QueuePages
@@ -125,6 +126,14 @@ class WebRoutes:
             auditing=self.audit,
             scope_of=self.scope_of,
         )
+        messages = MessagePages(
+            seeing=seeing,
+            messages=self.trail,
+            notes=self.notes,
+            texts=self.texts,
+            auditing=self.audit,
+            portal=self.portal,
+        )
         command = CommandPages(
             seeing=seeing,
             notes=self.notes,
@@ -160,6 +169,7 @@ class WebRoutes:
             *ticket.routes(),
             *command.routes(),
             *evidence.routes(),
+            *messages.routes(),
             *intake.routes(),
             *lists.routes(),
             *knowledge.routes(),

@@ -120,6 +120,7 @@ class TicketPages:
             contact=showing.contact(seen.row) if sees_complainant else "",
             may_unmask=may(person, "unmask_contact", place),
             may_revoke_link=may(person, "revoke_link", place),
+            may_read_notes=may(person, "read_notes", place),
             may_read_wording=may(person, "read_wording", place),
             possible=by_weight(can := [name for name in possible_for(person, seen.ticket) if name in FORMS]),
             steps=STEPS,
