@@ -123,8 +123,8 @@ class Asking:
             return None
         try:
             return position(asked.cursor, fingerprint=asked.fingerprint(), sign=self.sign)
-        except WrongCursor as error:
-            wrong = Wrong("cursor", "wrong_cursor", asked.cursor, {"message": str(error)})
+        except WrongCursor:
+            wrong = Wrong("cursor", "wrong_cursor", asked.cursor)
             raise Refusal("wrong-fields", problems=[wrong]) from None
 
     @contextlib.contextmanager

@@ -117,7 +117,7 @@ class CommandRoutes:
             case NeverAsked():
                 raise Refusal("no-such-command")
             case Forbidden(action):
-                raise Refusal("not-allowed", action=action, role=person.role.value)
+                raise Refusal("not-allowed", more={"action": action}, role=person.role.value)
             case _:
                 raise Refusal("no-such-ticket")
 

@@ -195,7 +195,7 @@ def allowed(action: str) -> Callable[[Person], Awaitable[Person]]:
 
     async def checked(person: Who) -> Person:
         if not may_somewhere(person, action):
-            raise Refusal("not-allowed", action=action, role=person.role.value)
+            raise Refusal("not-allowed", more={"action": action}, role=person.role.value)
         return person
 
     return checked

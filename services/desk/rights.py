@@ -233,7 +233,7 @@ def require(person: Person, action: str, ticket: TicketPlace | None = None) -> N
         return
     if ticket is not None and may_somewhere(person, "read_ticket") and not may(person, "read_ticket", ticket):
         raise Refusal("no-such-ticket")
-    raise Refusal("not-allowed", action=action, role=person.role.value)
+    raise Refusal("not-allowed", more={"action": action}, role=person.role.value)
 
 
 def rights_of(role: StaffRole) -> dict[str, str]:

@@ -103,7 +103,7 @@ class ViewRoutes:
 
 def _may_write(written: WrittenView, person: Person) -> None:
     if written.is_shared and not may_share(person):
-        raise Refusal("not-allowed", action="share_view", role=person.role.value)
+        raise Refusal("not-allowed", more={"action": "share_view"}, role=person.role.value)
 
 
 def _version(if_match: str, before: View) -> int:

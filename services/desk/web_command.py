@@ -251,7 +251,7 @@ def _command(visit: Visit) -> str:
 
 
 def _not_allowed(visit: Visit, name: str) -> Refusal:
-    return Refusal("not-allowed", action=name, role=visit.say.word("staff_role", visit.person.role))
+    return Refusal("not-allowed", more={"action": name}, role=visit.say.word("staff_role", visit.person.role))
 
 
 def _based_on(form: FormData, now: int) -> int:

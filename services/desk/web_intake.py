@@ -1,5 +1,6 @@
 """The form that an agent on the phone fills in: what is known of caller and waybill stands beside it while typing."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -26,6 +27,7 @@ from services.desk.web_visit import Endpoint, Visit
 
 _KNOWN_MAX: Final = 10
 _WAYBILL_CHARACTERS_MAX: Final = 64
+_KEY: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 _CHANNELS: Final = (Channel.PHONE, Channel.COUNTER, Channel.LETTER)
 """What staff type in for others."""
 _CALLER: Final = ("name", "phone", "email", "role")
@@ -78,7 +80,8 @@ class IntakePages:
     async def submit(self, visit: Visit) -> Response:
         """Hand it to the intake, which alone says what is wrong with it."""
         form = await visit.form()
-        key = str(form.get("key") or "")[:64] or str(uuid4())
+        key = str(form.get("key") or "")
+        key = key if _KEY.fullmatch(key) else str(uuid4())
         values = {name: str(form.get(name) or "") for name in FIELDS}
         chosen = [one for one in form.getlist("files") if isinstance(one, UploadFile)]
         before = [file for value in form.getlist("evidence") if (file := File.read(str(value)))]

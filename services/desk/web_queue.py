@@ -176,7 +176,9 @@ class QueuePages:
         if is_contact(typed):
             if not may_somewhere(visit.person, "find_customer"):
                 raise Refusal(
-                    "not-allowed", action="find_customer", role=visit.say.word("staff_role", visit.person.role)
+                    "not-allowed",
+                    more={"action": "find_customer"},
+                    role=visit.say.word("staff_role", visit.person.role),
                 )
             await self.auditing.add(audited(visit.request, visit.person, "find_customer"))
             return visit.go(f"/queue?{urlencode({'customer': customer_keys(typed, blind=self.blind)}, doseq=True)}")

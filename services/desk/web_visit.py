@@ -118,7 +118,9 @@ def entered(doors: Doors, endpoint: Endpoint, action: str, naming: Naming) -> Ca
             return RedirectResponse(f"/sign-in?next={back}", 303)
         visit = Visit(request=request, person=person, doors=doors, names=await naming.names())
         if action and not may_somewhere(person, action):
-            return visit.refused(Refusal("not-allowed", action=action, role=visit.say.word("staff_role", person.role)))
+            return visit.refused(
+                Refusal("not-allowed", more={"action": action}, role=visit.say.word("staff_role", person.role))
+            )
         try:
             return await endpoint(visit)
         except Refusal as refusal:

@@ -26,9 +26,11 @@ class Taken:
     """The provider has it."""
 
     provider_ids: tuple[str, ...] = ()
-    """What it calls it, by which receipts name it; one for each segment."""
+    """What it calls it, by which receipts name it: one for each segment, or for all that it has joined."""
     arrived: bool = False
     """Whether it is known to have arrived."""
+    segments: int = 1
+    """How many of it the provider has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,10 @@ class NoLookup:
 
 
 class HttpLookup:
-    """`GET <url>?out_id=<notification id>&channel=<channel>`, answered by a JSON list of `{id, receipt}`."""
+    """`GET <url>?out_id=<notification id>&channel=<channel>`, answered by a JSON list of `{id, receipt, parts}`.
+
+    `parts` is how many segments stand behind an id, one when it is left out.
+    """
 
     def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
         self._url = url
@@ -44,12 +47,16 @@ class HttpLookup:
                 self._url, params={"out_id": str(notification_id), "channel": channel.value}
             )
             answer.raise_for_status()
-            found = [(str(m["id"]), m.get("receipt") in _ARRIVED) for m in answer.json()]
+            found = [(str(m["id"]), m.get("receipt") in _ARRIVED, int(m.get("parts") or 1)) for m in answer.json()]
         except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise LookupFailed(f"{type(error).__name__} from the provider's lookup") from error
         if not found:
             return NotTaken()
-        return Taken(tuple(id_ for id_, _ in found), arrived=all(arrived for _, arrived in found))
+        return Taken(
+            tuple(id_ for id_, _, _ in found),
+            arrived=all(arrived for _, arrived, _ in found),
+            segments=sum(parts for _, _, parts in found),
+        )
 
     async def close(self) -> None:
         """Close the connections."""

@@ -192,7 +192,7 @@ class Sender:
 def _is_part(note: Notification, channel: DeliveryChannel, found: Taken) -> bool:
     """Whether a provider has some segments only. Sent again: a telephone joins what has one reference."""
     attempt = note.current
-    return attempt is not None and attempt.channel is channel and len(found.provider_ids) < attempt.segments
+    return attempt is not None and attempt.channel is channel and found.segments < attempt.segments
 
 
 async def _sent(gateway: Gateway, envelopes: Sequence[Envelope]) -> Sequence[Outcome]:

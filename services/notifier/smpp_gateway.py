@@ -302,7 +302,7 @@ def _worst(outcomes: Iterable[Outcome]) -> Outcome:
     for kind in (Refused, Unsure, Later):
         if worst := next((o for o in every if isinstance(o, kind)), None):
             return worst
-    return Taken(tuple(id_ for o in every if isinstance(o, Taken) for id_ in o.provider_ids))
+    return Taken(tuple(id_ for o in every if isinstance(o, Taken) for id_ in o.provider_ids), segments=len(every))
 
 
 def read_receipt(pdu: smpp34.DeliverSm) -> Receipt | None:

@@ -230,11 +230,14 @@ async def test_a_provider_that_is_busy_says_later(bench: Bench) -> None:
 
 @on_each_provider("sms", "email")
 async def test_a_connection_that_breaks_after_the_message_is_unsure_and_the_next_goes(bench: Bench) -> None:
-    """Taken, but nobody said so: asking tells. The gateway connects again by itself."""
-    envelope = bench.envelope()
+    """Taken, but nobody said so: asking tells, and that it is whole. The gateway connects again by itself."""
+    envelope = bench.envelope("您好" * 50)
     await bench.behave("take_and_hang_up", envelope.address, count=1)
-    assert isinstance(await bench.send(envelope), Unsure)
-    assert isinstance(await bench.gateway.lookup(envelope.notification_id), Taken)
+    outcome = await bench.send(envelope)
+    assert isinstance(outcome, Unsure)
+    found = await bench.gateway.lookup(envelope.notification_id)
+    assert isinstance(found, Taken)
+    assert found.segments == outcome.segments
     assert isinstance(await bench.send(bench.envelope()), Taken)
 
 

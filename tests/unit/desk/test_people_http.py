@@ -229,7 +229,7 @@ async def test_a_role_without_a_right_is_told_which(desk: Desk, browser: Browser
     assert answer.status_code == 403
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["content-language"] == "zh"
-    assert "read_accounts" in answer.json()["detail"]
+    assert answer.json()["action"] == "read_accounts"
 
 
 def test_a_dependency_on_an_action_that_is_not_there_fails_at_once() -> None:

@@ -49,7 +49,7 @@ def allows(action: str) -> Callable[[Request], Awaitable[Person]]:
     async def checked(request: Request) -> Person:
         person = Person(id="p", name="p", role=StaffRole(request.headers["role"]))
         if not may_somewhere(person, action):
-            raise Refusal("not-allowed", action=action, role=person.role.value)
+            raise Refusal("not-allowed", more={"action": action}, role=person.role.value)
         return person
 
     return checked
