@@ -26,6 +26,8 @@ DOUBLED = {
     "message_unknown",
 }  # fmt: skip
 MISSED = {"missed_deadline", "breach_untold"}
+_SHOWN_MAX = 20
+"""Differences of each kind."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,10 @@ first told, until the broker has it: p50, p99, max and of how many, in seconds. 
         about = "; ".join(FAULTS[kind].about for kind in result.left_out)
         lines += ["", f"Left out, because this machine does not allow it: {about}."]
     if result.found:
-        shown = [f"- {d.kind} {d.subject}: {d.says}" for d in result.found[:30]]
-        lines += ["", "## Differences", "", *shown]
+        lines += ["", "## Differences"]
+        for kind, times in sorted(Counter(d.kind for d in result.found).items()):
+            some = [d for d in result.found if d.kind == kind][:_SHOWN_MAX]
+            lines += ["", f"### {kind}: {times}", "", *(f"- {d.subject}: {d.says}" for d in some)]
     return "\n".join([*lines, ""])
 
 
