@@ -4,7 +4,7 @@ It takes nothing from the services but the published names, so that a fault of t
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -203,17 +203,19 @@ def _clocks(snapshot: Snapshot, lateness_s_max: float | None) -> Iterator[Differ
                 yield Difference("missed_deadline", ticket, says, settles=True)
             if sum(fact["type"] == "breached" and fact["fact_id"] not in withdrawn for fact in facts) > 1:
                 yield Difference("breach_doubled", ticket, f"{clock} cycle {cycle}")
-    for fact_id, fact in snapshot.facts.items():
+    yield from _breaches(snapshot, withdrawn, lateness_s_max)
+
+
+def _breaches(snapshot: Snapshot, withdrawn: Collection[str], lateness_s_max: float | None) -> Iterator[Difference]:
+    told = {i: fact for i, fact in snapshot.facts.items() if fact["type"] == "breached"}
+    for fact_id in told.keys() - withdrawn:
+        fact = told[fact_id]
         known = snapshot.events.get(fact["ticket_id"], {}).get(fact["ticket_sequence"], {})
-        is_void = known.get("state") == "withdrawn" or known.get("type") == "linked"
-        if fact["type"] == "breached" and fact_id not in withdrawn and is_void:
+        # What was broken before the end stays broken, though it may be told only when the end is known.
+        is_over = known.get("state") == "withdrawn" or known.get("type") == "linked"
+        if is_over and _time(fact["breached_at"]) > _time(known["occurred_at"]):
             says = f"{fact['clock']} was broken at {fact['breached_at']}, when nothing was promised any more"
             yield Difference("breach_void", fact_id, says, settles=True)
-    yield from _breaches(snapshot, lateness_s_max)
-
-
-def _breaches(snapshot: Snapshot, lateness_s_max: float | None) -> Iterator[Difference]:
-    told = {i: fact for i, fact in snapshot.facts.items() if fact["type"] == "breached"}
     for fact_id in told.keys() - snapshot.breached.keys():
         yield Difference("breach_untold", fact_id, "on sla-event and not on sla-breached", settles=True)
     for fact_id in snapshot.breached.keys() - told.keys():

@@ -26,6 +26,7 @@ from schemas.codes import ActorKind
 from schemas.ids import command_id
 from schemas.message import Actor
 from schemas.topics import TICKET_COMMAND, TOPICS
+from services.cli import output
 from services.cli.audit import differences, summary
 from services.cli.demo_view import Board, trail
 from services.cli.desk import ready_made
@@ -51,7 +52,7 @@ def demo(*, leave: bool, rate: float, seed: int | None) -> None:
 
     Ctrl-C ends it; then the trail of one ticket is shown, everything is compared, and all that was started is stopped.
     """
-    console = Console()
+    console = output.console()
     folder = run_folder() / "demo"
     signal.signal(signal.SIGTERM, _interrupt)
     code = 1

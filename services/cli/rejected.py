@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import click
-from rich.console import Console
 from rich.table import Column, Table
 
 from deploy.local.run_file import read_run, run_folder
 from schemas.codes import Language
+from services.cli import output
 from services.intake.problems import wording
 from services.intake.rejected_store import MongoRejectedStore
 from services.runtime import mongo
@@ -48,7 +48,7 @@ def list_(*, limit: int, as_json: bool) -> None:
         reasons = "\n".join(f"{name or 'body'}: {code}" for name, code in one.reasons)
         at = f"{one.at:%Y-%m-%d %H:%M:%S}"
         table.add_row(str(one.rejected_id), at, one.route, one.channel or "", reasons, str(one.body_bytes))
-    Console().print(table)
+    output.console().print(table)
 
 
 @rejected.command

@@ -11,7 +11,6 @@ from types import FrameType
 from typing import NoReturn
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from deploy.local import running
@@ -19,6 +18,7 @@ from deploy.local.part import PartUnavailableError
 from deploy.local.programs import SERVICES
 from deploy.local.run_file import run_file, run_folder
 from deploy.local.supervision import Supervisor
+from services.cli import output
 
 EXIT_DEGRADED = 1
 EXIT_NOT_RUNNING = 3
@@ -143,7 +143,7 @@ def status(*, folder: Path, as_json: bool) -> None:
             table.add_row(
                 line.name, line.state, str(line.pid or "-"), "[green]yes" if line.ready else "[red]no", line.address
             )
-        Console().print(table)
+        output.console().print(table)
     if not lines:
         click.echo(f"Nothing is running in {folder}. `amends up` starts it.", err=True)
         sys.exit(EXIT_NOT_RUNNING)

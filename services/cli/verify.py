@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.topics import TOPICS
+from services.cli import output
 from services.cli.audit import Difference, Snapshot, differences, settled, summary
 from services.cli.topic_reading import read_to_end
 from services.runtime.letters import KafkaLetters, dead_letter_topics
@@ -38,7 +39,7 @@ def verify(*, folder: str, wait_s: float, lateness_s_max: float | None, as_json:
 
     Exit code: 0 nothing differs, 1 something does, 3 Kafka or the database cannot be asked.
     """
-    console = Console()
+    console = output.console()
     where = addresses(Path(folder))
     try:
         snapshot, found = asyncio.run(until_settled(where, wait_s=wait_s, lateness_s_max=lateness_s_max))

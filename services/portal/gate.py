@@ -54,7 +54,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] != "http" or scope["path"] in _OPERATION:
+        if scope["type"] != "http" or (scope["path"] in _OPERATION and _is_inside(scope)):
             await self._app(scope, receive, send)
             return
         started_at = time.perf_counter()
@@ -69,7 +69,10 @@ class Gate:
             await send(message)
 
         try:
-            await self._limited(scope, receive, sending)
+            if scope["path"] in _OPERATION:
+                await self._notice(Request(scope), "not_found", 404, "")(scope, receive, sending)
+            else:
+                await self._limited(scope, receive, sending)
         except Exception as error:
             if is_answered:
                 raise
@@ -91,6 +94,15 @@ class Gate:
                 await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _is_inside(scope: Scope) -> bool:
+    """Whether it comes from our own network: what is measured here is for nobody else."""
+    try:
+        address = ipaddress.ip_address((scope.get("client") or ("",))[0])
+    except ValueError:
+        return True
+    return address.is_private or address.is_loopback
 
 
 def network(address: str) -> str:

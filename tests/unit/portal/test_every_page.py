@@ -128,6 +128,16 @@ async def test_an_error_of_ours_is_a_polite_page(running: Running):
     assert "no-store" in answer.headers["cache-control"]
 
 
+@pytest.mark.parametrize(("address", "status"), [("10.1.2.3", 200), ("127.0.0.1", 200), ("8.8.8.8", 404)])
+async def test_what_is_measured_is_for_our_own_network(running: Running, address, status):
+    """Who comes from elsewhere gets the page that says there is nothing, as at any other address."""
+    running.app.add_api_route("/metrics", lambda: "counted")
+    async with running.client(client=(address, 1)) as http:
+        answer = await http.get("/metrics")
+    assert answer.status_code == status
+    assert ("counted" in answer.text) is (status == 200)
+
+
 @pytest.mark.parametrize("charset", ["unicode_escape", "punycode", "utf-7", "utf-16", "no-such"])
 async def test_a_form_in_a_charset_of_no_browser_is_not_read(client, running: Running, charset):
     """Some make halves of characters, which nothing behind could keep."""
