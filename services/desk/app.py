@@ -99,6 +99,17 @@ from services.wording.signature import read_signature
 from services.wording.templates import Templates
 
 SERVICE = DeskSettings.SERVICE
+_HOW_TO_CALL = """
+Sign in with `POST /v1/sign-in` (`GET /v1/sign-in` tells the ways). The answer sets a session's cookie and has a
+`csrf_token`; every request that changes something carries the cookie and the token as `X-CSRF-Token`.
+
+A change of a ticket is a command, `POST /v1/tickets/{ticket}/commands`, with the id of the ticket, an `If-Match` of
+the version that it is based on, and a `command_id` of your own: asked again with the same id it happens once. 202 means
+that it is not decided yet, 503 `unsure` that nobody can say whether it arrived; then ask again with the same id.
+
+Refusals are `application/problem+json` (RFC 9457), in the language of `Accept-Language`, with everything that is wrong
+at once. `type` and `code` are stable.
+"""
 INTAKE_S_MAX = 10.0
 
 
@@ -235,6 +246,7 @@ def desk(
         title="Amends desk",
         version="1",
         summary="Where people work on tickets.",
+        description=_HOW_TO_CALL,
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
