@@ -104,7 +104,8 @@ def _met_over_http(ports: Mapping[str, int]) -> dict[str, str]:
 def _without_nights(folder: Path) -> Path:
     """The policy of messages that goes with limits of seconds: no message waits for the morning."""
     policy = yaml.safe_load(files("deploy.policies").joinpath("notifications.yaml").read_text("utf-8"))
-    policy["quiet_hours"]["urgent_from"] = 1
+    for rule in policy["moments"].values():
+        rule["at_night"] = True
     file = folder / "notifications.yaml"
     file.write_text(yaml.safe_dump(policy, allow_unicode=True))
     return file
