@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -207,6 +207,18 @@ async def test_the_directory_is_searched_and_changed(scene: WebScene, manager: h
     assert len(now.units) == 12
     assert "hub-02-night" in (await manager.get("/directory/versions/2")).text
     assert await acts(scene) == [("centre_manager", "edit_directory", "directory 2")]
+
+
+@pytest.mark.parametrize("more", [{}, {"files": {"nothing": ("", b"")}}], ids=["plain", "multipart"])
+async def test_a_directory_of_thousands_of_outlets_fits(
+    scene: WebScene, manager: httpx.AsyncClient, more: dict[str, Any]
+) -> None:
+    """Forms are read further than libraries read them when nobody says how far."""
+    form = filled(await manager.get("/directory/edit?section=people"))
+    text = f"# {'网' * 600_000}\n" + form["text"].replace("id: hub-02-desk", "id: hub-02-night")
+    seen = await manager.post("/directory/edit", data={**form, "text": text, "act": "preview"}, **more)
+    assert seen.status_code == 200
+    assert "People › hub-02-night" in seen.text
 
 
 async def test_what_others_need_is_not_taken_away(scene: WebScene, manager: httpx.AsyncClient) -> None:
