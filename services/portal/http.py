@@ -202,27 +202,28 @@ class PortalRoutes:
         return self._see(f"{PATH}{_token(request)}{query}")
 
     async def act(self, request: Request) -> Response:
-        """Ask for something, then show the page that tells what became of it."""
+        """Ask for something, then show the page that tells what became of it; what was typed is never lost."""
+        act = _ACTS.get(request.path_params["act"])
+        if act is None:
+            return self.notice(request, "not_found", 404)
+        typed: list[tuple[str, str]] = []
         try:
-            holder = await self._holder(request)
-            if isinstance(holder, Response):
-                return holder
-            act = _ACTS.get(request.path_params["act"])
-            if act is None:
-                return self.notice(request, "not_found", 404)
-            return await self._act(request, holder, act)
+            async with self._forms.read(request) as form:
+                typed = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+                holder = await self._holder(request)
+                return holder if isinstance(holder, Response) else await self._act(request, holder, act, form)
         except FormRefused as refusal:
             return self.notice(request, refusal.kind, refusal.status)
         except Unavailable as away:
-            return _come_back(self.notice(request, "busy", 503), away)
+            page = self._pages.notice("kept", self._words(request), again=(request.url.path, typed))
+            return _come_back(self._answer(request, self._words(request), page), away)
 
-    async def _act(self, request: Request, holder: LinkHolder, act: Act) -> Response:
+    async def _act(self, request: Request, holder: LinkHolder, act: Act, form: FormData) -> Response:
         words = self._words(request)
-        async with self._forms.read(request) as form:
-            given, kept = _given(act, form)
-            outcome = await self._private.act(
-                holder, given, form=_text(form, "form"), files=_files(form), kept=kept, words=words
-            )
+        given, kept = _given(act, form)
+        outcome = await self._private.act(
+            holder, given, form=_text(form, "form"), files=_files(form), kept=kept, words=words
+        )
         if outcome is None:
             return self.notice(request, "no_ticket", 404)
         if isinstance(outcome, NotDone):

@@ -1,6 +1,6 @@
 """Pages as HTML, from what the handlers give."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
@@ -70,9 +70,11 @@ class Pages:
         shown = {"progress": receipt.progress, "promise": promise, "time_zone": receipt.time_zone}
         return self._page("sent.html", words, refresh=refresh, private=True, **shown)
 
-    def notice(self, kind: str, words: Wording, *, reference: str = "") -> str:
-        """Something that has no page."""
-        return self._page("notice.html", words, kind=kind, reference=reference, private=True)
+    def notice(
+        self, kind: str, words: Wording, *, reference: str = "", again: tuple[str, Sequence[tuple[str, str]]] = ("", ())
+    ) -> str:
+        """Something that has no page; `again` is the address of a form and what was typed, to be sent again."""
+        return self._page("notice.html", words, kind=kind, reference=reference, again=again, private=True)
 
     def ticket(
         self, view: View, words: Wording, *, base: str, refresh: Refresh | None = None, not_done: NotDone | None = None

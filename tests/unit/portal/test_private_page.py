@@ -1,6 +1,8 @@
 """The private page, as whoever holds its link meets it."""
 
+import re
 from datetime import timedelta
+from html import unescape
 from uuid import UUID, uuid4
 
 import pytest
@@ -256,6 +258,26 @@ async def test_forms_of_another_page_or_none_do_nothing(client, running: Running
         assert "mine" in answer.text
     assert running.broker.asked == []
     assert "The complaint is taken back." not in (await client.get(f"/t/{running.token()}?done={uuid4()}")).text
+
+
+async def test_a_database_that_is_away_costs_nothing_that_was_typed(
+    client, running: Running, monkeypatch: pytest.MonkeyPatch
+):
+    """Not even the ticket can be read then: a page gives the words back, to be sent again as they are."""
+    page = (await client.get(f"/t/{running.token()}")).text
+    typed = {"form": hidden(page, "form"), "words": 'It came "broken" <twice>.'}
+
+    async def away(*_args, **_more):
+        raise Unavailable(3)
+
+    monkeypatch.setattr(running.revocations, "generation", away)
+    answer = await client.post(f"/t/{running.token()}/add", data=typed)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
+    given = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', answer.text)
+    assert {name: unescape(text) for name, text in given} == typed
+    assert f'action="/t/{running.token()}/add"' in answer.text
+    monkeypatch.undo()
+    assert (await client.post(f"/t/{running.token()}/add", data=typed)).status_code == 303
 
 
 async def test_a_part_that_is_away_costs_nothing_that_was_typed(client, running: Running):
