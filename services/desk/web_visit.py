@@ -39,8 +39,8 @@ MENU: Final = (
 )
 """Phrase, address and right of each entry of the menu."""
 AWAY: Final = 503
-_UNSEEN: Final = frozenset({"csrf_token", "version", "command_id", "seen", "act", "preview", "key"})
-"""Fields that nobody typed."""
+_WRITTEN: Final = frozenset({"text", "for_customer", "whys", "reason", "description", "subject", "body"})
+"""Fields that hold sentences."""
 BODY_BYTES_MAX: Final = 36 << 20
 """Of a form with its files: as much as the intake takes of files at once, and room for what is typed."""
 
@@ -156,7 +156,7 @@ async def again_html(request: Request, refusal: Refusal) -> Response:
             typed = [(name, value) for name, value in given if isinstance(value, str)]
         had_files = any(isinstance(value, UploadFile) and value.filename for _, value in given)
     content = {"refusal": refusal.told(say.language), "typed": typed, "had_files": had_files}
-    content |= {"address": request.url.path, "shown": [text for name, text in typed if name not in _UNSEEN and text]}
+    content |= {"address": request.url.path, "shown": [text for name, text in typed if name in _WRITTEN and text]}
     headers = _headers(say) | {"Retry-After": str(refusal.retry_after_s or RETRY_AFTER_S)}
     return HTMLResponse(page("again", say, content), refusal.status, headers)
 
