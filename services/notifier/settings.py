@@ -35,7 +35,9 @@ class NotifierSettings(RuntimeSettings):
     smpp_tls: bool = Field(False, description="Whether SMPP goes over TLS.")
     smpp_window: int = Field(64, ge=1, le=1000, description="SMS submitted at a time without an answer.")
     sms_lookup_url: str = Field(
-        "", description="Where the SMS provider tells what it took, asked with `?out_id=`; empty: it cannot be asked."
+        "",
+        description="Where the SMS provider tells what it took: asked with `?out_id=`, it answers a JSON list of "
+        "`{id, receipt, parts}`, `parts` being the segments behind an id. Empty: it cannot be asked.",
     )
     smtp: str = Field("", pattern=ADDRESS, description="Mail server that takes our e-mail, `host:port`; empty: none.")
     smtp_user: str = Field("", description="Account at the mail server; empty: no login.")
