@@ -69,9 +69,23 @@ class Refusal(Exception):  # noqa: N818  # it is what the caller is told, mostly
 
 def problem_words(code: str, details: Mapping[str, Any], language: Language) -> tuple[str, str]:
     """(what is wrong, what to do) of one problem."""
-    words = _WORDS["problems"].get(code, _WORDS["problems"]["invalid"])[language.value]
-    known = _Details({"message": code, **details})
+    problems = _WORDS["problems"]
+    words = problems.get(_SAME_AS.get(code, code), problems["invalid"])[language.value]
+    known = _Details({"message": code, **details, **_bounds(details)})
     return words["problem"].format_map(known), words["todo"].format_map(known)
+
+
+def _bounds(details: Mapping[str, Any]) -> dict[str, Any]:
+    """What pydantic gives under one of several names; its lists of codes without its quotes."""
+    given = {
+        "least": details.get("ge", details.get("gt")),
+        "most": details.get("le", details.get("lt")),
+        "expected": details.get("expected", details.get("expected_tags")),
+    }
+    known = {name: value for name, value in given.items() if value is not None}
+    if "expected" in known:
+        known["expected"] = str(known["expected"]).replace("'", "").replace(" or ", ", ")
+    return known
 
 
 def _told(one: Wrong, language: Language) -> dict[str, Any]:
@@ -84,6 +98,23 @@ class _Details(dict[str, Any]):
         return "?"
 
 
+_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "enum": "literal_error union_tag_invalid",
+        "missing": "union_tag_not_found",
+        "uuid_parsing": "uuid_type uuid_version",
+        "number": "int_parsing int_type int_from_float int_parsing_size float_parsing float_type decimal_parsing "
+        "decimal_type decimal_max_places decimal_max_digits decimal_whole_digits finite_number",
+        "number_small": "greater_than greater_than_equal",
+        "number_large": "less_than less_than_equal",
+        "pattern": "string_pattern_mismatch",
+        "bool_parsing": "bool_type",
+        "time_invalid": "timezone_aware datetime_parsing datetime_from_date_parsing datetime_type",
+        "kind": "string_type dict_type list_type tuple_type model_type model_attributes_type",
+    }
+)
+"""Pydantic's names of problems, by ours, whose words they have."""
+_SAME_AS: Final = {theirs: ours for ours, names in _NAMES.items() for theirs in names.split()}
 _WORDS: Final[dict[str, dict[str, Any]]] = read_yaml(
     resources.files("services.desk").joinpath("data/refusals.yaml").read_text(encoding="utf-8")
 )

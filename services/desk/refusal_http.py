@@ -143,4 +143,4 @@ def _wrong(error: dict[str, Any]) -> Wrong:
     shown = None
     if isinstance(given, str | int | float | bool) and not any(name in _SECRET for name in names):
         shown = str(given)[:_VALUE_CHARACTERS_MAX].encode("utf-8", "backslashreplace").decode()
-    return Wrong(".".join(names), error["type"], shown, {"message": error["msg"]})
+    return Wrong(".".join(names), error["type"], shown, {**(error.get("ctx") or {}), "message": error["msg"]})

@@ -309,3 +309,24 @@ def test_every_reason_has_its_words() -> None:
     for why, words in REASONS.items():
         assert f'"{why}"' in source, why
         assert set(words) == {"en", "zh"}
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({}, ("action", "missing", "缺少此项")),
+        ({"action": {"name": "fly"}}, ("action", "union_tag_invalid", "不是以下之一：follow_up, ")),
+        ({"action": {"name": "resolve"}, "colour": 1}, ("colour", "extra_forbidden", "没有此字段")),
+        ({"action": {"name": "resolve"}, "command_id": "7"}, ("command_id", "uuid_parsing", "不是有效的编号")),
+    ],
+)
+async def test_what_is_wrong_with_a_body_is_told_in_the_readers_language(
+    world: World, client: httpx.AsyncClient, body: dict[str, Any], told: tuple[str, str, str]
+) -> None:
+    """Not in that of a library."""
+    headers = {"If-Match": '"3"', "Accept-Language": "zh"}
+    refused = await client.post(f"/v1/tickets/{world.open()}/commands", json=body, headers=headers)
+    (error,) = refused.json()["errors"]
+    assert refused.status_code == 422
+    assert (error["field"], error["code"]) == told[:2]
+    assert error["problem"].startswith(told[2])
