@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Protocol
 from uuid import UUID
 
@@ -79,7 +80,7 @@ from services.desk.web_http import WebRoutes
 from services.desk.web_links import LinkPages
 from services.desk.web_me import MePages
 from services.desk.web_rejected import RejectedPages
-from services.desk.web_visit import failed_html
+from services.desk.web_visit import failed_html, nowhere_html
 from services.organisation.directory_store import DirectoryStore
 from services.runtime import worker
 from services.runtime.consuming import Consumption
@@ -305,6 +306,7 @@ def desk(
     )
     surface.include_router(pages.router())
     handle_refusals(surface)
+    surface.add_exception_handler(HTTPStatus.NOT_FOUND, nowhere_html)
     surface.add_middleware(
         Bounded, bytes_max=settings.desk_body_bytes_max, files_bytes_max=settings.desk_upload_bytes_max
     )

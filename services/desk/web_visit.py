@@ -135,6 +135,19 @@ def entered(doors: Doors, endpoint: Endpoint, action: str, naming: Naming) -> Ca
     return answer
 
 
+async def nowhere_html(request: Request, _error: Exception) -> Response:
+    """An address that there is not: with the menu for who is signed in, for programs RFC 9457."""
+    refusal = Refusal("no-such-page")
+    if "text/html" not in request.headers.get("accept", ""):
+        return refusal_answer(refusal, request)
+    doors: Doors = request.app.state.doors
+    try:
+        visit = Visit(request=request, person=await doors.enter(request), doors=doors)
+    except (Refusal, *DATABASE_ERRORS):
+        return stranger_html(request, "refused", refusal.status, refusal=refusal)
+    return visit.refused(refusal)
+
+
 def stranger_html(request: Request, template: str, status: int = 200, **content: Any) -> Response:
     """A page for somebody who is not signed in; `?language=` says in which language."""
     wanted = request.query_params.get("language", "")

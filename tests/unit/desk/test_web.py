@@ -405,3 +405,19 @@ def _hidden(text: str) -> dict[str, str]:
     """Hidden fields of the form that a page is about."""
     found = re.findall(r'<input type="hidden" name="(version|command_id|key)" value="([^"]*)"', text)
     return dict(found)
+
+
+async def test_an_address_that_there_is_not_has_the_menu_of_who_is_signed_in(scene: WebScene) -> None:
+    """In their language; strangers get no menu, programs no page."""
+    page = {"Accept": "text/html", "Accept-Language": "en"}
+    await scene.people(Language.ZH)
+    async with scene.client("agent") as client:
+        known = await client.get("/nowhere", headers=page)
+        assert (known.status_code, known.headers["content-language"]) == (404, "zh")
+        assert 'href="/queue"' in known.text
+        told = await client.get("/v1/nowhere", headers={"Accept": "application/json"})
+        assert (told.status_code, told.json()["type"]) == (404, "urn:amends:problem:no-such-page")
+        client.cookies.clear()
+        strange = await client.get("/nowhere", headers=page)
+        assert strange.status_code == 404
+        assert 'href="/queue"' not in strange.text

@@ -58,7 +58,7 @@ from services.desk.trail_store import TrailStore
 from services.desk.view_store import ViewStore
 from services.desk.web_evidence import Files
 from services.desk.web_http import WebRoutes
-from services.desk.web_visit import failed_html
+from services.desk.web_visit import failed_html, nowhere_html
 from services.organisation.directory_store import DirectoryStore
 from services.runtime.dead_letters import Original
 from services.runtime.letters import AWAY, Letter
@@ -386,6 +386,7 @@ class WebScene:
         app.include_router(operation.routes.router())
         app.include_router(routes.router())
         handle_refusals(app)
+        app.add_exception_handler(404, nowhere_html)
         app.add_middleware(Failing, answer=failed_html)
         app.add_middleware(SecurityHeaders)
         return app
