@@ -74,11 +74,10 @@ class Asking:
         found = reading(asked, scope=scope, me=person.id, now=self.now())
         async with self.measured("search" if asked.q or asked.waybill or asked.customer else "page"):
             page = await self.rows.page(found, size=asked.size, after=after)
-        count = None
-        if asked.count:
-            # What is on one page is counted without asking.
-            is_all = after is None and page.end is None
-            count = len(page.rows) if is_all else await self.count(asked, person=person, scope=scope)
+        # What is on one page is counted without asking.
+        count = len(page.rows) if after is None and page.end is None else None
+        if count is None and asked.count:
+            count = await self.count(asked, person=person, scope=scope)
         following = cursor(page.end, fingerprint=asked.fingerprint(), sign=self.sign) if page.end else None
         return Answer(page.rows, following, count)
 

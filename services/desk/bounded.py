@@ -27,11 +27,12 @@ class Bounded:
             return
         request, read = Request(scope), 0
         bytes_max = self._bound(request)
+        announced = request.headers.get("content-length", "")
+        is_too_long = announced.isdecimal() and (len(announced) > 15 or int(announced) > bytes_max)
 
         async def bounded() -> Message:
             nonlocal read
-            announced = request.headers.get("content-length", "")
-            if announced.isdecimal() and (len(announced) > 15 or int(announced) > bytes_max):
+            if is_too_long:
                 raise HTTPException(413)
             message = await receive()
             read += len(message.get("body", b""))

@@ -133,8 +133,8 @@ class QueuePages:
             asked=asked,
             query=showing.query_of(own),
             next=answer.next,
-            # What is on one page is counted; for more than that the tabs come with the count, a little later.
-            count=len(lines) if answer.next is None and asked.cursor is None else None,
+            # None where there are more: then the tabs come with the count, a little later.
+            count=answer.count,
             count_max=COUNT_MAX,
             problems=problems,
             tabs=await self._tabs(visit, own, count=False),
