@@ -49,7 +49,7 @@ KEPT_FOR: Final = timedelta(days=3)
 CACHE_MB: Final = 6144
 """For filling; the server takes more than twice of it."""
 TRAIL_EACH: Final = 10
-FORM: Final = 3
+FORM: Final = 4
 """Counted up when what is made here changes: what was kept is then made anew."""
 _FILLED: Final = ("desk_tickets", "ticket_events", "bench")
 _BATCH: Final = 2_000
