@@ -127,7 +127,7 @@ def _insert(uri: str, name: str, numbers: range, *, rows: int, now: datetime) ->
 def made(numbers: range, *, rows: int, now: datetime) -> Iterator[Row]:
     """Some of so many rows as they are after a year, the oldest first.
 
-    Most are settled; those that are open are due within days.
+    Most are settled; those that are open are due within days, and a good part of them overdue.
     """
     rng = random.Random(numbers.start)  # noqa: S311  # tickets, not keys
     for n in numbers:
@@ -169,8 +169,12 @@ def made(numbers: range, *, rows: int, now: datetime) -> Iterator[Row]:
 def _clocks(received_at: datetime, now: datetime, rng: random.Random) -> tuple[ClockRow, ...]:
     plain = ClockRow(Clock.RESOLUTION, 1, None, 432_000, "resolution", (3, received_at, 0))
     return tuple(
-        dataclasses.replace(plain, clock=clock, due_at=now + timedelta(hours=rng.uniform(0, hours)))
-        for clock, hours in ((Clock.FIRST_ANSWER, 48), (Clock.RESOLUTION, 120), (Clock.STATUTORY_USER, 168))
+        dataclasses.replace(plain, clock=clock, due_at=now + timedelta(hours=rng.uniform(-late, hours)))
+        for clock, late, hours in (
+            (Clock.FIRST_ANSWER, 12, 48),
+            (Clock.RESOLUTION, 24, 120),
+            (Clock.STATUTORY_USER, 0, 168),
+        )
     )
 
 
