@@ -80,6 +80,7 @@ GET    /tickets/{ticket}                                   read_ticket
 GET    /tickets/{ticket}/do/{command}                      add_note
 GET    /tickets/{ticket}/evidence/{evidence}               read_notes
 GET    /tickets/{ticket}/link                              revoke_link
+GET    /tickets/{ticket}/messages/{message}                read_notes
 GET    /v1/accounts                                        read_accounts
 GET    /v1/audit                                           read_audit
 GET    /v1/customers/erasures/{erasure_id}                 show_customer
