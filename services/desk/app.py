@@ -216,10 +216,11 @@ def desk(
     )
     asking = Asking(rows=rows, sign=keyring.blind, now=now, metrics=metrics, seconds_max=settings.desk_store_s_max)
     people = People(settings, database, keyring=keyring, now=now)
-    notes, issued = NoteStore(database, keyring), IssuedStore(database)
+    notes, issued, files = NoteStore(database, keyring), IssuedStore(database), EvidenceStore(database, keyring)
     commands = Commands(
         trail=trail,
         notes=notes,
+        files=files,
         issued=issued,
         digest=partial(keyring.blind, "command"),
         publish=producer.publish,
@@ -293,7 +294,7 @@ def desk(
         intake=intake,
         clusters=ClusterStore(database, now=now),
         contacts=ContactStore(database, keyring),
-        evidence=EvidenceStore(database, keyring),
+        evidence=files,
         texts=texts,
         portal=settings.portal_url,
         levels=levels,

@@ -22,6 +22,7 @@ from services.desk.commanding import (
     NeverAsked,
     Order,
     Pending,
+    Refused,
     Unknown,
     Unsure,
     command_of,
@@ -66,6 +67,13 @@ class Issued(Protocol):
         """Those that are kept."""
 
 
+class Files(Protocol):
+    """Evidence that was uploaded."""
+
+    async def claim(self, ids: Collection[UUID], *, ticket: UUID, complaints: Collection[UUID]) -> set[UUID]:
+        """Make files a ticket's that are nobody's; gives those that there are not, and those that are another's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A command for one ticket, as it was asked."""
@@ -81,6 +89,7 @@ class Commands:
 
     trail: Trail
     notes: Notes
+    files: Files
     issued: Issued
     digest: Callable[[str], str]
     """Of a command's content, under a key: words are not guessed from it."""
@@ -103,6 +112,8 @@ class Commands:
             content = contents[note_ref(order)]
             is_another = before.get(note_ref(order), content) != content
             ahead = refusal_ahead(order, person, known[order.ticket.id], is_another=is_another)
+            if ahead is None and await self._names_others_files(order):
+                ahead = Refused(order.ticket, "no_such_evidence")
             if ahead is not None:
                 answers[number] = ahead
                 del orders[number]
@@ -124,6 +135,11 @@ class Commands:
             return said
         is_issued = await self.issued.contents([ids.note_ref(command_id, ticket_id)])
         return Pending(command_id) if is_issued else NeverAsked()
+
+    async def _names_others_files(self, order: Order) -> bool:
+        named = getattr(order.asked.action, "evidence", ())
+        ticket = order.ticket
+        return bool(named and await self.files.claim(named, ticket=ticket.id, complaints=ticket.complaints))
 
     async def _send(self, person: Person, orders: Sequence[Order], contents: Mapping[UUID, str]) -> None:
         if not orders:

@@ -2,19 +2,18 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
 from uuid import UUID
 
 from gridfs.errors import NoFile
 
 from schemas.sealed import Sealed
+from services.runtime import evidence as owners
+from services.runtime.evidence import BUCKET
 from services.runtime.logging import get_logger
 from services.runtime.mongo import Database, bucket
 from services.runtime.sealing import CannotOpen, Keyring
 
 log = get_logger(__name__)
-
-BUCKET: Final = "evidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +54,8 @@ class EvidenceStore:
         except CannotOpen as error:
             log.warning("evidence.cannot_open", evidence=str(id_), reason=str(error))
             return None
+
+    async def claim(self, ids: Collection[UUID], *, ticket: UUID, complaints: Collection[UUID]) -> set[UUID]:
+        """Make files a ticket's that are nobody's; gives those that there are not, and those that are another's."""
+        await owners.claim(self._database, ids, of=ticket)
+        return await owners.others(self._database, ids, of={ticket, *complaints})

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from bson.binary import Binary
@@ -12,10 +12,10 @@ from gridfs.errors import NoFile
 
 from schemas.sealed import Sealed
 from services.intake.handlers import Unavailable
+from services.runtime import evidence as owners
+from services.runtime.evidence import BUCKET
 from services.runtime.mongo import FAILED, Bucket, Database, bucket
 from services.runtime.sealing import Keyring
-
-BUCKET: Final = "evidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,13 @@ class EvidenceStore(Protocol):
 
         Raises:
             Unavailable: nobody can tell now.
+        """
+
+    async def claim(self, ids: Collection[UUID], *, of: UUID) -> None:
+        """Make some a complaint's, unless they are somebody's already.
+
+        Raises:
+            Unavailable: nobody knows whether they are.
         """
 
 
@@ -109,12 +116,21 @@ class GridFsEvidenceStore:
         except (*FAILED, TimeoutError) as error:
             raise Unavailable("the database does not answer") from error
 
+    async def claim(self, ids: Collection[UUID], *, of: UUID) -> None:
+        """See `EvidenceStore.claim`."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await owners.claim(self._database, ids, of=of)
+        except (*FAILED, TimeoutError) as error:
+            raise Unavailable("the database does not answer") from error
+
 
 class MemoryEvidenceStore:
     """The same in memory, for tests."""
 
     def __init__(self) -> None:
         self._kept: dict[UUID, Evidence] = {}
+        self.owners: dict[UUID, UUID] = {}
 
     async def put(self, evidence: Evidence) -> None:
         """See `EvidenceStore.put`."""
@@ -127,3 +143,7 @@ class MemoryEvidenceStore:
     async def missing(self, ids: Collection[UUID]) -> set[UUID]:
         """See `EvidenceStore.missing`."""
         return {one for one in ids if one not in self._kept}
+
+    async def claim(self, ids: Collection[UUID], *, of: UUID) -> None:
+        """See `EvidenceStore.claim`."""
+        self.owners = {**dict.fromkeys(ids, of), **self.owners}

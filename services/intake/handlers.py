@@ -70,6 +70,13 @@ class EvidenceIndex(Protocol):
             Unavailable: nobody can tell now.
         """
 
+    async def claim(self, ids: Collection[UUID], *, of: UUID) -> None:
+        """Make some a complaint's, unless they are somebody's already.
+
+        Raises:
+            Unavailable: nobody knows whether they are.
+        """
+
 
 class Publisher(Protocol):
     """The way to the broker."""
@@ -159,7 +166,7 @@ class Intake:
         """Check one complaint and give it its identity.
 
         Raises:
-            Unavailable: evidence is named and cannot be looked up.
+            Unavailable: evidence is named, and the database is away.
         """
         checked = check(raw, Circumstances(self._now(), self._zones))
         problems = [*checked.problems, *_key_problems(key, raw.get("idempotency_key"))]
@@ -175,14 +182,15 @@ class Intake:
             return Refused("invalid-complaint", tuple(problems), complaint.channel if complaint else None)
         key = key or complaint.idempotency_key
         if key is None:
-            return Ready(complaint, fresh_id(self._keyring), None, checked.ignored, traceparent)
-        return Ready(
-            complaint,
-            self._keyring.complaint_id(complaint.channel, key),
-            self._keyring.blind("content", complaint.canonical().decode()),
-            checked.ignored,
-            traceparent,
-        )
+            ready = Ready(complaint, fresh_id(self._keyring), None, checked.ignored, traceparent)
+        else:
+            id_ = self._keyring.complaint_id(complaint.channel, key)
+            fingerprint = self._keyring.blind("content", complaint.canonical().decode())
+            ready = Ready(complaint, id_, fingerprint, checked.ignored, traceparent)
+        if complaint.evidence:
+            # Nothing is refused here because a file is another's: who sends a complaint a second time names it again.
+            await self._evidence.claim(complaint.evidence, of=ready.complaint_id)
+        return ready
 
     async def accept(self, ready: Sequence[Ready]) -> list[Accepted | Refused]:
         """Claim, publish and remember many at once. An id that occurs twice is published once.

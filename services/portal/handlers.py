@@ -375,6 +375,7 @@ class PrivatePage:
                 # Before the command: whoever acts on it must be able to read them.
                 ref = ids.note_ref(command, case.ticket_id)
                 await self.notes.put(ref, Note(text=given.words), ticket=case.ticket_id, at=self.now())
+            await self.uploads.claim(evidence, of=case.ticket_id)
             asked = actions.commands(given, case=case, command=command, evidence=evidence, at=self.now())
             await self.publisher.publish([Outgoing(TICKET_COMMAND, one) for one in asked])
         except Unavailable as away:

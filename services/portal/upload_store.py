@@ -4,13 +4,14 @@
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from pymongo.errors import DuplicateKeyError
 
 from services.portal.ticket_store import answering
+from services.runtime import evidence as owners
 from services.runtime.mongo import Database
 
 KEPT_S = 7 * 24 * 3600
@@ -20,6 +21,7 @@ class MongoUploadStore:
     """See `uploads.UploadStore`."""
 
     def __init__(self, database: Database, *, timeout_s: float, now: Callable[[], datetime]) -> None:
+        self._database = database
         self._uploads = database["portal_uploads"]
         self._timeout_s = timeout_s
         self._now = now
@@ -45,3 +47,9 @@ class MongoUploadStore:
             async with asyncio.timeout(self._timeout_s):
                 found = await self._uploads.find({"_id": {"$in": list(wanted)}}).to_list(None)
         return {wanted[document["_id"]]: UUID(document["evidence_id"]) for document in found}
+
+    async def claim(self, evidence: Collection[UUID], *, of: UUID) -> None:
+        """See `uploads.UploadStore`."""
+        with answering():
+            async with asyncio.timeout(self._timeout_s):
+                await owners.claim(self._database, evidence, of=of)

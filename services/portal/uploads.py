@@ -1,7 +1,7 @@
 """Files that come with a form: looked at, handed to the intake once, and found again when the form comes again."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -54,6 +54,13 @@ class UploadStore(Protocol):
 
     async def find(self, form: str, checksums: Sequence[str]) -> Mapping[str, UUID]:
         """Ids by checksum, of those that are known.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+
+    async def claim(self, evidence: Collection[UUID], *, of: UUID) -> None:
+        """Make some a ticket's, unless they are somebody's already.
 
         Raises:
             Unavailable: the database does not answer.
@@ -131,3 +138,12 @@ class Uploads:
         found = await self._store.find(form, [one.sha256 for one in kept])
         gone = [Trouble("files", words.problem("file_gone", name=one.name)) for one in kept if one.sha256 not in found]
         return [found[one.sha256] for one in kept if one.sha256 in found], gone
+
+    async def claim(self, evidence: Sequence[UUID], *, of: UUID) -> None:
+        """Make files a ticket's, so that nobody adds them to another one.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        if evidence:
+            await self._store.claim(evidence, of=of)

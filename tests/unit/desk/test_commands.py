@@ -60,8 +60,16 @@ class World:
         self.answers = True
         self.contents_kept: dict[UUID, str] = {}
         self.is_stalled = False
+        self.owners: dict[UUID, UUID] = {}
         self.commands = Commands(
-            trail=self, notes=self, issued=self, digest=str, publish=self.publish, now=lambda: AT, wait_s=30
+            trail=self,
+            notes=self,
+            files=self,
+            issued=self,
+            digest=str,
+            publish=self.publish,
+            now=lambda: AT,
+            wait_s=30,
         )
 
     def open(self, name: str = "a", assignment: Any = OF_UNIT) -> UUID:
@@ -87,6 +95,11 @@ class World:
         assert all(command.note_ref != ref for command in self.published)
         assert at == AT
         self.notes[ref] = (note, ticket)
+
+    async def claim(self, ids: Collection[UUID], *, ticket: UUID, complaints: Collection[UUID]) -> set[UUID]:
+        """Files: each is of the first that names it."""
+        assert complaints == fold(self.stored[ticket]).complaints
+        return {one for one in ids if self.owners.setdefault(one, ticket) != ticket}
 
     async def keep(self, contents: Mapping[UUID, str], *, at: datetime) -> None:
         """What commands ask for."""
@@ -134,6 +147,17 @@ async def test_a_command_carries_who_from_where_why_and_the_version(world: World
     assert world.notes[command.note_ref] == (note, ticket)  # type: ignore[index]  # it has one
     assert answer.events[0].note_ref == command.note_ref
     assert answer.ticket.state is TicketState.ANSWERED
+
+
+async def test_a_file_is_added_to_one_ticket_alone(world: World) -> None:
+    """Who may read the other one would read it there, too."""
+    first, second, file = world.open("a"), world.open("b"), uuid4()
+    for action in (c.AddEvidence(evidence=(file,)), c.RecordFindings(cause="sorting.error", evidence=(file,))):
+        assert isinstance(await ask(world, AGENT, first, action, version=None), Done)
+        refused = await ask(world, AGENT, second, action, version=None)
+        assert isinstance(refused, Refused)
+        assert refused.why == "no_such_evidence"
+    assert {command.ticket_id for command in world.published} == {first}
 
 
 async def test_the_second_of_two_is_told_what_changed(world: World) -> None:
@@ -301,7 +325,12 @@ async def test_many_tickets_get_an_answer_each(world: World, client: httpx.Async
 def test_every_reason_has_its_words() -> None:
     """What the router can say is said in both languages, and nothing is said that it cannot."""
     root = Path(deciding.__file__).parents[2]
-    files = ("services/router/deciding.py", "schemas/ticket.py", "services/router/assignment.py")
+    files = (
+        "services/router/deciding.py",
+        "schemas/ticket.py",
+        "services/router/assignment.py",
+        "services/desk/command_handlers.py",
+    )
     source = "".join((root / path).read_text() for path in (*files, "services/router/placement.py"))
     said_of = set(re.findall(r'(?:_need\([^\n]*|Refused\(|Unassignable\(|return )"([a-z_]{6,})"', source))
     assert len(said_of) > 30

@@ -103,12 +103,16 @@ class KeptFiles:
 
     def __init__(self) -> None:
         self.kept: dict[UUID, bytes] = {}
+        self.others: set[UUID] = set()
 
     async def about(self, ids: Collection[UUID]) -> dict[UUID, About]:
         return {one: About("image/png", len(self.kept[one])) for one in ids if one in self.kept}
 
     async def read(self, id_: UUID) -> tuple[str, bytes] | None:
         return ("image/png", self.kept[id_]) if id_ in self.kept else None
+
+    async def claim(self, ids: Collection[UUID], *, ticket: UUID, complaints: Collection[UUID]) -> set[UUID]:
+        return self.others & set(ids)
 
 
 class KeptLetters:
@@ -355,6 +359,7 @@ class WebScene:
             commands=Commands(
                 trail=self.trail,
                 notes=self.notes,
+                files=self.evidence,
                 issued=IssuedStore(self.database),
                 digest=str,
                 publish=self._publish,

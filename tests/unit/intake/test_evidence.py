@@ -106,6 +106,10 @@ async def test_an_uploaded_file_can_be_named_in_a_complaint(client: httpx.AsyncC
     complaint = {"complainant": {"phone": "13800138000"}, "description": "Broken", "evidence": [told["id"]]}
     assert (await client.post("/v1/complaints", json=complaint)).status_code == 202
     assert [str(one) for one in running.broker.published[0].evidence] == [told["id"]]
+    first = dict(running.evidence.owners)
+    assert list(map(str, first)) == [told["id"]]
+    assert (await client.post("/v1/complaints", json=complaint)).status_code == 202
+    assert running.evidence.owners == first
 
 
 async def test_several_files_go_into_one_upload(client: httpx.AsyncClient) -> None:

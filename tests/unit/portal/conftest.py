@@ -74,12 +74,16 @@ class Intake:
 @dataclass
 class Uploads:
     known: dict[tuple[str, str], UUID] = field(default_factory=dict)
+    owners: dict[UUID, UUID] = field(default_factory=dict)
 
     async def add(self, form: str, sha256: str, evidence: UUID) -> None:
         self.known.setdefault((form, sha256), evidence)
 
     async def find(self, form: str, checksums: Sequence[str]) -> Mapping[str, UUID]:
         return {one: self.known[form, one] for one in checksums if (form, one) in self.known}
+
+    async def claim(self, evidence: Collection[UUID], *, of: UUID) -> None:
+        self.owners |= dict.fromkeys(evidence, of)
 
 
 @dataclass

@@ -129,6 +129,7 @@ async def test_what_was_asked_for_ends_the_waiting(client, running: Running):
     first, second = running.broker.asked
     assert isinstance(first.action, c.AddEvidence)
     assert running.intake.evidence[first.action.evidence[0]] == PNG
+    assert running.uploads.owners == {first.action.evidence[0]: TICKET}
     assert second.action == c.Resume()
     assert second.command_id == ids.command_id(first.command_id, "resume")
 
