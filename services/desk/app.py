@@ -104,9 +104,9 @@ _HOW_TO_CALL = """
 Sign in with `POST /v1/sign-in` (`GET /v1/sign-in` tells the ways). The answer sets a session's cookie and has a
 `csrf_token`; every request that changes something carries the cookie and the token as `X-CSRF-Token`.
 
-A change of a ticket is a command, `POST /v1/tickets/{ticket}/commands`, with the id of the ticket, an `If-Match` of
-the version that it is based on, and a `command_id` of your own: asked again with the same id it happens once. 202 means
-that it is not decided yet, 503 `unsure` that nobody can say whether it arrived; then ask again with the same id.
+A change of a ticket is a command, `POST /v1/tickets/{ticket}/commands`, with an `If-Match` of the version that it
+is based on, and a `command_id` of your own: asked again with the same id it happens once. 202 means that it is not
+decided yet, 503 `unsure` that nobody can say whether it arrived; then ask again with the same id.
 
 Refusals are `application/problem+json` (RFC 9457), in the language of `Accept-Language`, with everything that is wrong
 at once. `type` and `code` are stable.
@@ -262,7 +262,12 @@ def desk(
         TextRoutes(texts=texts, auditing=people.audit, allows=allows),
         RuleRoutes(levels=levels, directory=directory, allows=allows),
         ViewRoutes(views=views, asking=asking, allows=allows, scope_of=scope_of),
-        CommandRoutes(commands=commands, told=lambda event, person: event_told(event, scope_of(person)), allows=allows),
+        CommandRoutes(
+            commands=commands,
+            told=lambda event, person: event_told(event, scope_of(person)),
+            allows=allows,
+            rows=rows,
+        ),
     ):
         surface.include_router(routes.router(), responses=PROBLEMS)
     intake = IntakeGateway(httpx.AsyncClient(base_url=settings.intake, timeout=INTAKE_S_MAX, trust_env=False))

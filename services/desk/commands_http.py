@@ -32,6 +32,7 @@ from services.desk.commanding import (
     possible_for,
     standing,
 )
+from services.desk.finding import Rows
 from services.desk.person import Person
 from services.desk.reasons import in_words
 from services.desk.refusal import RETRY_AFTER_S, Refusal
@@ -66,26 +67,28 @@ class CommandRoutes:
     commands: Commands
     told: Callable[[TicketEvent, Person], Mapping[str, Any]]
     allows: Allows
+    rows: Rows
 
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(tags=["commands"])
         Reader = Annotated[Person, Depends(self.allows("read_ticket"))]  # noqa: N806  # a type
 
-        @router.post("/v1/tickets/{ticket}/commands", summary="Ask for a change of a ticket")
+        @router.post("/v1/tickets/{ticket}/commands", summary="Ask for a change of a ticket, by id or number")
         async def one(
-            ticket: UUID,
+            ticket: str,
             asked: Asked,
             person: Reader,
             if_match: Annotated[str, Header(alias="If-Match", description="ETag of the ticket as it was seen.")],
         ) -> Response:
-            wanted = Wanted(ticket, asked, version_of(if_match))
-            (answer,) = await self.commands.issue(person, [wanted])
-            return self._answer(answer, person, ticket)
+            version, id_ = version_of(if_match), await self._id(ticket)
+            (answer,) = await self.commands.issue(person, [Wanted(id_, asked, version)])
+            return self._answer(answer, person, id_)
 
         @router.get("/v1/tickets/{ticket}/commands/{command_id}", summary="What became of a command")
-        async def look(ticket: UUID, command_id: UUID, person: Reader) -> Response:
-            return self._answer(await self.commands.look(person, command_id, ticket), person, ticket)
+        async def look(ticket: str, command_id: UUID, person: Reader) -> Response:
+            id_ = await self._id(ticket)
+            return self._answer(await self.commands.look(person, command_id, id_), person, id_)
 
         @router.post("/v1/commands", summary="Ask for the same change of many tickets")
         async def many(asked: AskedOfMany, person: Annotated[Person, Depends(self.allows("bulk"))]) -> Response:
@@ -99,6 +102,16 @@ class CommandRoutes:
             return _json({"answers": rows, "done": sum(row["result"] == "done" for row in rows)})
 
         return router
+
+    async def _id(self, named: str) -> UUID:
+        # An id is not looked up: the trail has a ticket before the queue has its row.
+        try:
+            return UUID(named)
+        except ValueError:
+            kept = await self.rows.by_number(named)
+        if kept is None:
+            raise Refusal("no-such-ticket")
+        return kept.row.id
 
     def _answer(self, answer: Answer | NeverAsked, person: Person, ticket: UUID) -> Response:
         match answer:

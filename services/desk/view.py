@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from schemas.codes import StaffRole
+from schemas.text import seen
 from services.desk.person import Person
 from services.desk.queue import Filters
 
@@ -22,7 +23,9 @@ class WrittenView(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=80, strip_whitespace=True)]
+    name: Annotated[
+        str, StringConstraints(max_length=80, strip_whitespace=True), AfterValidator(seen), Field(min_length=1)
+    ]
     filters: Filters = Filters.model_validate({})
     """`me` stands for whoever looks."""
     is_shared: bool = False

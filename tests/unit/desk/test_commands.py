@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import reduce
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -36,6 +37,8 @@ from services.desk.commands_http import CommandRoutes
 from services.desk.person import Person
 from services.desk.reasons import REASONS
 from services.desk.refusal_http import handle_refusals
+from services.desk.row import Kept, Row
+from services.desk.row import fold as fold_row
 from services.desk.telling import event_told
 from services.router import deciding
 from services.router.opening import opening
@@ -89,6 +92,15 @@ class World:
     async def events(self, tickets: Iterable[UUID]) -> dict[UUID, list[TicketEvent]]:
         """The event store."""
         return {ticket: list(self.stored[ticket]) for ticket in tickets if ticket in self.stored}
+
+    async def get(self, ticket: UUID) -> Kept | None:
+        """Rows of the queue."""
+        raise NotImplementedError
+
+    async def by_number(self, number: str) -> Kept | None:
+        """Likewise."""
+        found = (events for events in self.stored.values() if fold(events).number == number)
+        return next((Kept(reduce(fold_row, events, Row(id=events[0].ticket_id)), 1) for events in found), None)
 
     async def put(self, ref: UUID, note: Note, *, ticket: UUID, at: datetime) -> None:
         """Notes: kept before the command that names them is there."""
@@ -269,7 +281,10 @@ async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
 
     app = FastAPI()
     routes = CommandRoutes(
-        commands=world.commands, told=lambda event, person: event_told(event, scope_of(person)), allows=allows
+        commands=world.commands,
+        told=lambda event, person: event_told(event, scope_of(person)),
+        allows=allows,
+        rows=world,
     )
     app.include_router(routes.router())
     handle_refusals(app)
@@ -306,8 +321,11 @@ async def test_a_command_over_http(world: World, client: httpx.AsyncClient) -> N
     )
     assert told.isascii()
     assert not chinese.json()["detail"].isascii()
-    later = await client.get(f"/v1/tickets/{ticket}/commands/{done.json()['command_id']}")
-    assert later.json()["events"] == done.json()["events"]
+    for named in (ticket, "2611-000015"):
+        later = await client.get(f"/v1/tickets/{named}/commands/{done.json()['command_id']}")
+        assert later.json()["events"] == done.json()["events"]
+    nobody = await client.post("/v1/tickets/2611-000099/commands", json=body, headers={"If-Match": '"4"'})
+    assert nobody.json()["type"] == "urn:amends:problem:no-such-ticket"
 
 
 async def test_many_tickets_get_an_answer_each(world: World, client: httpx.AsyncClient) -> None:

@@ -75,7 +75,7 @@ async def test_no_role_commands_what_it_may_not(role: StaffRole) -> None:
     tickets = [world.open("own", OWN), world.open("others", OTHERS)]
     app = FastAPI()
     app.state.doors = AtTheDoor(somebody(role))
-    app.include_router(CommandRoutes(commands=world.commands, told=lambda *_: {}, allows=allowed).router())
+    app.include_router(CommandRoutes(commands=world.commands, told=lambda *_: {}, allows=allowed, rows=world).router())
     handle_refusals(app)
     answers, expected = {}, {}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://desk") as client:

@@ -158,6 +158,8 @@ async def test_views(client: httpx.AsyncClient) -> None:
     added = await client.post("/v1/views", json=view)
     assert (added.status_code, added.headers["etag"]) == (201, '"1"')
     assert (await client.post("/v1/views", json=view | {"is_shared": True})).status_code == 403
+    for nameless in ("", " ", "\u200b\u3164", "x" * 81):
+        assert (await client.post("/v1/views", json=view | {"name": nameless})).status_code == 422
     boss = {"x-who": "boss"}
     shared = await client.post("/v1/views", json=view | {"name": "all", "is_shared": True}, headers=boss)
     seen = (await client.get("/v1/views", params={"count": True})).json()["views"]
