@@ -11,10 +11,9 @@ from uuid import UUID
 
 from pymongo.errors import BulkWriteError
 
-from services.runtime.mongo import Database
+from services.runtime.mongo import Database, duplicate_indexes
 
 KEPT_S: Final = 30 * 24 * 3600
-_DUPLICATE: Final = 11000
 
 
 class IssuedStore:
@@ -33,8 +32,7 @@ class IssuedStore:
         try:
             await self._commands.insert_many(documents, ordered=False)
         except BulkWriteError as error:
-            if any(one["code"] != _DUPLICATE for one in error.details["writeErrors"]):
-                raise
+            duplicate_indexes(error)
 
     async def contents(self, refs: Collection[UUID]) -> dict[UUID, str]:
         """The digests that are kept."""
