@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ class Milestone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """How one due time came about. All times are in the calendar's zone."""
+    """How one due time came about. All times are in the calendar's zone; where it has none, in that of the question."""
 
     clock: Clock
     policy: str
@@ -99,7 +99,7 @@ def explain(
     begin = to_us(start)
     target = book.target_us(rule.target, calendar, begin)
     spans = [(to_us(a), to_us(b)) for a, b in pauses]
-    zone = calendar.hours.zone
+    zone = _zone(calendar, start)
 
     def reached(share: float) -> datetime:
         return from_us(calendar.add_us(begin, round(target * share), pauses=spans)).astimezone(zone)
@@ -125,9 +125,15 @@ def explain(
     )
 
 
+def _zone(calendar: Calendar, start: datetime) -> tzinfo | None:
+    # Round the clock in UTC is the same hour everywhere: it is told in the hours of whoever asks.
+    has_none = calendar.is_always_open and calendar.hours.zone.key == "UTC"
+    return start.tzinfo if has_none else calendar.hours.zone
+
+
 def _stretches(calendar: Calendar, start: datetime, due: datetime, pauses: Sequence[Pause]) -> Iterable[Stretch]:
     """Everything from start to due, counted and not, in order and without gaps."""
-    zone = calendar.hours.zone
+    zone = start.tzinfo
     counted: list[tuple[datetime, datetime]] = []
     for opening, closing in calendar.periods(start, due):
         for begin, end in _outside(opening.astimezone(zone), closing.astimezone(zone), pauses):
@@ -145,7 +151,7 @@ def _stretches(calendar: Calendar, start: datetime, due: datetime, pauses: Seque
 
 def _skipped(calendar: Calendar, begin: datetime, end: datetime, pauses: Sequence[Pause]) -> Iterable[Stretch]:
     """The stretches of closed time and of pauses between two counted ones, one for each date."""
-    zone = calendar.hours.zone
+    zone = begin.tzinfo
     at = begin
     while at < end:
         midnight = datetime.combine(at.date() + timedelta(days=1), datetime.min.time(), tzinfo=zone)

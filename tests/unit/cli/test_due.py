@@ -35,6 +35,13 @@ def test_due_time_comes_with_rule_and_count() -> None:
     assert [step["level"] for step in answer["escalations"]] == ["agent", "team_lead", "centre_manager", "management"]
 
 
+def test_round_the_clock_is_told_in_the_hours_of_whoever_asks() -> None:
+    """A calendar without hours has no time of its own."""
+    answer = explained("--clock", "first_answer", "--severity", "3", "--received", MONDAY_TEN)
+    assert (answer["start"], answer["due_at"]) == (MONDAY_TEN, "2026-11-25T10:00:00+08:00")
+    assert {stretch["from"][-6:] for stretch in answer["counted"]} == {"+08:00"}
+
+
 def test_counted_and_skipped_time_leave_no_gap() -> None:
     """Every minute from start to due time is either counted or skipped for a reason."""
     pause = "2026-09-29T09:00+08:00/2026-09-30T10:00+08:00"
