@@ -149,7 +149,7 @@ def _promise(promise: Promise, words: Wording, zone: ZoneInfo) -> str:
     if promise.at is None:
         return words.say("promise", promise.kind)
     at = words.time(promise.at, zone)
-    return words.say("ticket", "late", at=at) if promise.is_late else words.say("promise", promise.kind, at=at)
+    return words.say("late" if promise.is_late else "promise", promise.kind, at=at)
 
 
 def _answer(view: View, words: Wording) -> list[str]:

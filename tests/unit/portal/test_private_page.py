@@ -58,6 +58,7 @@ async def test_a_time_that_has_passed_is_admitted(client, running: Running):
     """It says that we are late and does not promise it again."""
     running.tickets.clocks = {Clock.FIRST_ANSWER: NOW - timedelta(hours=1)}
     page = (await client.get(f"/t/{running.token()}")).text
+    assert "We promised you an answer by" in page
     assert "We are late, and we are sorry." in page
     assert "We answer you by" not in page
 
