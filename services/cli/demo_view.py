@@ -118,7 +118,8 @@ class Board:
     def _queue(self) -> Table:
         table = Table("ticket", "matter", "sev", "clock", "left", box=None, expand=True)
         now = datetime.now(UTC)
-        waiting = sorted((due, clock, t) for t in self.open_tickets() for clock, due in t.due.items())
+        open_clocks = ((due, clock, t) for t in self.open_tickets() for clock, due in t.due.items())
+        waiting = sorted(open_clocks, key=lambda one: one[0])
         for due, clock, ticket in waiting[: SHOWN * 2]:
             left_s = (due - now).total_seconds()
             colour = "red" if left_s < 5 else "yellow" if left_s < 15 else "green"

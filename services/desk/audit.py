@@ -40,6 +40,7 @@ class Sought:
     who: str | None = None
     action: str | None = None
     ticket: str | None = None
+    """Id or number."""
     since: datetime | None = None
     until: datetime | None = None
     before: str | None = None

@@ -1,8 +1,12 @@
 """The audit: collection `audit`, to which entries are added and in which nothing is ever changed."""
 
+from collections.abc import Sequence
 from typing import Any, Final
+from uuid import UUID
 
 from services.desk.audit import Entry, Sought, time_part
+from services.desk.finding import row_named
+from services.desk.row_store import RowStore
 from services.runtime.mongo import Database
 
 _PAGE_MAX: Final = 500
@@ -13,6 +17,7 @@ class AuditStore:
 
     def __init__(self, database: Database) -> None:
         self._audit = database["audit"]
+        self._rows = RowStore(database)
 
     async def create_indexes(self) -> None:
         """May be called by every process at every start."""
@@ -30,7 +35,8 @@ class AuditStore:
 
     async def page(self, sought: Sought, *, count_max: int = 50) -> list[Entry]:
         """The latest first."""
-        exact = {"who": sought.who, "action": sought.action, "ticket": sought.ticket}
+        ticket = await self._id(sought.ticket) if sought.ticket is not None else None
+        exact = {"who": sought.who, "action": sought.action, "ticket": ticket}
         query: dict[str, Any] = {name: value for name, value in exact.items() if value is not None}
         bounds: dict[str, str] = {}
         if sought.since:
@@ -42,6 +48,15 @@ class AuditStore:
             query["_id"] = bounds
         found = self._audit.find(query).sort("_id", -1).limit(min(count_max, _PAGE_MAX))
         return [_entry(document) async for document in found]
+
+    async def numbers(self, entries: Sequence[Entry]) -> dict[str, str]:
+        """Ticket numbers by id, of the tickets that entries are about."""
+        wanted = {UUID(one.ticket) for one in entries if one.ticket}
+        return {str(id_): kept.row.number for id_, kept in (await self._rows.load(wanted)).items()}
+
+    async def _id(self, named: str) -> str:
+        kept = await row_named(self._rows, named)
+        return str(kept.row.id) if kept else named
 
 
 def _document(one: Entry) -> dict[str, Any]:

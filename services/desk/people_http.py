@@ -95,7 +95,7 @@ class AuditQuery(BaseModel):
 
     account: str | None = Field(None, max_length=64, description="Who did it.")
     action: str | None = Field(None, max_length=64)
-    ticket: str | None = Field(None, max_length=64)
+    ticket: str | None = Field(None, max_length=64, description="By id or number.")
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
     before: str | None = Field(None, max_length=64, description="`next` of the page before.")

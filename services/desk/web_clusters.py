@@ -10,7 +10,7 @@ from starlette.responses import Response
 from services.desk.cluster_store import Found
 from services.desk.clusters import Cluster, Window
 from services.desk.person import Person
-from services.desk.queue import Scope
+from services.desk.queue import EVERYTHING, Scope
 from services.desk.web_visit import Endpoint, Visit
 
 
@@ -36,8 +36,8 @@ class ClusterPages:
         """Those of the last hour or day, the least likely first."""
         wanted = visit.query("window")
         window = Window(wanted) if wanted in set(Window) else Window.HOUR
-        found, units = await self.clusters.found(window), self.scope_of(visit.person).units
-        seen = [one for one in found.clusters if units is None or one.unit in units]
+        found, scope = await self.clusters.found(window), self.scope_of(visit.person)
+        seen = [one for one in found.clusters if scope == EVERYTHING or one.unit in (scope.units or ())]
         return visit.html(
             "clusters",
             window=window,

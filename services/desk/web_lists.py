@@ -1,6 +1,6 @@
 """Pages that list what waits for somebody: reviews, approvals, the wall board, and the audit."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -40,11 +40,14 @@ class Audit(Protocol):
     async def page(self, sought: Sought, *, count_max: int = 50) -> list[Entry]:
         """The latest first."""
 
+    async def numbers(self, entries: Sequence[Entry]) -> Mapping[str, str]:
+        """Ticket numbers by id, of the tickets that entries are about."""
+
 
 class Board(Protocol):
     """See `board_store.py`."""
 
-    async def standings(self) -> tuple[datetime, list[Standing]]:
+    async def standings(self, scope: Scope) -> tuple[datetime, list[Standing]]:
         """When it was counted, and what."""
 
 
@@ -109,12 +112,12 @@ class ListPages:
 
     async def wall(self, visit: Visit) -> Response:
         """Numbers that can be read from across the room; a script keeps them new."""
-        at, found = await self._mine(visit)
+        at, found = await self.board.standings(self.scope_of(visit.person))
         return visit.html("board", standings=found, at=at)
 
     async def numbers(self, visit: Visit) -> Response:
         """`{"at", "departments": [{"department", "on_time", "soon", "breached"}]}`."""
-        at, found = await self._mine(visit)
+        at, found = await self.board.standings(self.scope_of(visit.person))
         told = [
             {"department": s.department, "on_time": s.on_time, "soon": s.soon, "breached": s.breached} for s in found
         ]
@@ -133,12 +136,5 @@ class ListPages:
         )
         entries = await self.audit.page(sought, count_max=_ENTRIES)
         older = entries[-1].id if len(entries) == _ENTRIES else ""
-        return visit.html("audit", entries=entries, wanted=wanted, older=older)
-
-    async def _mine(self, visit: Visit) -> tuple[datetime, list[Standing]]:
-        at, found = await self.board.standings()
-        scope = self.scope_of(visit.person)
-        if scope.units is None:
-            return at, found
-        # Staff of a unit see how their department stands, not all others.
-        return at, [one for one in found if one.department in visit.person.departments]
+        numbers = await self.audit.numbers(entries)
+        return visit.html("audit", entries=entries, numbers=numbers, wanted=wanted, older=older)

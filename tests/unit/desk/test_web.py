@@ -393,6 +393,18 @@ async def test_the_board_counts_open_tickets(scene: WebScene, agent: httpx.Async
     told: dict[str, Any] = (await agent.get("/board.json")).json()
     assert [d["department"] for d in told["departments"]] == ["hubs"]
     assert sum(told["departments"][0][key] for key in ("on_time", "soon", "breached")) == 4
+    async with scene.client("outlet_staff") as outlet:
+        of_unit: dict[str, Any] = (await outlet.get("/board.json")).json()
+    assert sum(sum(d[key] for key in ("on_time", "soon", "breached")) for d in of_unit["departments"]) == 1
+
+
+async def test_the_audit_is_sought_by_ticket_number(scene: WebScene, agent: httpx.AsyncClient) -> None:
+    """And shows numbers: nobody knows a ticket by its id."""
+    await agent.post("/tickets/2611-000017/wording", data={"csrf_token": scene.csrf("agent")})
+    async with scene.client("auditor") as auditor:
+        assert 'href="/tickets/' in (await auditor.get("/audit?ticket=2611-000017")).text
+        assert ">2611-000017</a>" in (await auditor.get("/audit")).text
+        assert ">2611-000017</a>" not in (await auditor.get("/audit?ticket=2611-000008")).text
 
 
 async def _form(client: httpx.AsyncClient, path: str) -> dict[str, str]:
