@@ -31,6 +31,8 @@ class Act(StrEnum):
     """Words, files or both. It answers what was asked for, when the ticket waits for that."""
     ACCEPT = "accept"
     APPEAL = "appeal"
+    REOPEN = "reopen"
+    """Say that what counts as settled is not, where an appeal is not possible any more."""
     RATE = "rate"
     WITHDRAW = "withdraw"
     CHOOSE_LANGUAGE = "choose_language"
@@ -42,6 +44,7 @@ _COMMANDS: Final[Mapping[Act, str]] = MappingProxyType(
         Act.ADD: "add_evidence",
         Act.ACCEPT: "accept",
         Act.APPEAL: "appeal",
+        Act.REOPEN: "reopen",
         Act.RATE: "record_survey",
         Act.WITHDRAW: "withdraw",
         Act.CHOOSE_LANGUAGE: "choose_language",
@@ -67,12 +70,14 @@ class Given:
 def possible(case: Case, window: AppealWindow | None = None, *, now: datetime) -> tuple[Act, ...]:
     """What may be done now; without a window it is not known how long one may appeal."""
     is_late = window is not None and not window.is_open(now)
-    return tuple(act for act in Act if is_possible(act, case) and not (act is Act.APPEAL and is_late))
+    acts = [act for act in Act if is_possible(act, case) and not (act is Act.APPEAL and is_late)]
+    return tuple(act for act in acts if not (act is Act.REOPEN and Act.APPEAL in acts))
 
 
 def is_possible(act: Act, case: Case) -> bool:
     """Whether the router would take it, as far as state and history tell."""
-    return _COMMANDS[act] in case.possible
+    # Of a closed one the pages say how to complain anew: how long it can be reopened is known to the router alone.
+    return _COMMANDS[act] in case.possible and (act is not Act.REOPEN or case.state is S.RESOLVED)
 
 
 def problems(given: Given) -> dict[str, str]:
@@ -82,6 +87,8 @@ def problems(given: Given) -> dict[str, str]:
         found["words"] = "words_too_long"
     elif given.act is Act.APPEAL and not given.words:
         found["words"] = "reason_missing"
+    elif given.act is Act.REOPEN and not given.words:
+        found["words"] = "missing_is_missing"
     elif given.act is Act.ADD and not (given.words or given.files):
         found["words"] = "nothing_added"
     if given.act is Act.RATE and given.score not in SCORES:
@@ -145,6 +152,7 @@ _PLAIN: Final[Mapping[Act, c.Action]] = MappingProxyType(
     {
         Act.ACCEPT: c.Accept(),
         Act.APPEAL: c.Appeal(),
+        Act.REOPEN: c.Reopen(),
         Act.WITHDRAW: c.Withdraw(),
         Act.STOP_SURVEYS: c.StopSurveys(),
     }

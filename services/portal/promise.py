@@ -10,13 +10,17 @@ from services.portal.case import Case
 
 _ENDED: Final = frozenset({TicketState.RESOLVED, TicketState.CLOSED, TicketState.WITHDRAWN})
 
+_STANDING: Final = frozenset({TicketState.RESOLVED, TicketState.APPEAL_DECIDED})
+_DONE_BY_SAYING: Final = frozenset({"", "apology", "explain"})
+"""Remedies that the answer itself is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Promise:
     """What comes next."""
 
     kind: str
-    """`answer`, `decision` or `resolution`, which have a time; `yours`, `open` or `none`, which have none."""
+    """`answer`, `decision` or `resolution`, which have a time; `agreed`, `yours`, `open` or `none`, which have none."""
     at: datetime | None = None
     is_late: bool = False
 
@@ -24,7 +28,7 @@ class Promise:
 def next_promise(case: Case, due: Mapping[Clock, datetime], *, now: datetime) -> Promise:
     """What the complainant may expect next, by the clocks that run."""
     if case.state in _ENDED or (case.state is TicketState.APPEAL_DECIDED):
-        return Promise("none")
+        return Promise("agreed" if _is_being_carried_out(case) else "none")
     if case.state is TicketState.WAITING_CUSTOMER:
         return Promise("yours")
     wanted = [("resolution", Clock.RESOLUTION)]
@@ -36,3 +40,13 @@ def next_promise(case: Case, due: Mapping[Clock, datetime], *, now: datetime) ->
         if clock in due:
             return Promise(kind, due[clock], is_late=due[clock] <= now)
     return Promise("open")
+
+
+def _is_being_carried_out(case: Case) -> bool:
+    """Whether something was offered that the complainant agreed to or that was decided, and nobody said it is done."""
+    reply = case.reply
+    if reply is None or case.state not in _STANDING or reply.code in _DONE_BY_SAYING:
+        return False
+    is_paid = any(step.kind == "claim_paid" and step.sequence > reply.sequence for step in case.steps)
+    is_agreed = case.state is TicketState.RESOLVED and reply.kind != "resolved"
+    return (is_agreed or bool(reply.is_changed)) and not is_paid

@@ -151,7 +151,7 @@ async def test_a_reopening_is_acknowledged_once_with_its_clock_or_without(policy
             await notifier.handle(batch(restarted))
         await world.pass_by(notifier, policy.promise.wait_s)
         (text,) = world.texts[told:]
-        assert "重新开始办理" in text
+        assert "重新开始核查" in text
         assert ("最晚" in text) is clock_in_time
         await notifier.handle(batch(restarted))
         assert len(world.texts) == told + 1

@@ -1,5 +1,6 @@
 """What a complainant may do in which state."""
 
+from datetime import timedelta
 from importlib.resources import files
 from uuid import uuid4
 
@@ -12,8 +13,9 @@ from schemas import ticket
 from schemas.codes import Language, TicketState
 from schemas.lifecycle import LEGAL
 from services.portal import wording
-from services.portal.actions import Act, Given, commands, possible
-from services.portal.case import fold
+from services.portal.actions import Act, Given, commands, possible, problems
+from services.portal.case import AppealWindow, fold
+from services.portal.promise import Promise, next_promise
 from services.router.opening import opening
 from tests.unit.portal.tickets import life
 from tests.unit.router.examples import AT, NOBODY, command, complaint, decided, said
@@ -130,6 +132,37 @@ def test_what_was_agreed_to_stands_and_is_not_asked_again():
     assert (case.reply.kind, case.reply.code) == ("answered", "refund")
     assert Act.ACCEPT not in possible(case, now=AT)
     assert Act.APPEAL in possible(case, now=AT)
+
+
+def test_what_is_not_settled_is_said_by_an_appeal_or_else_by_opening_it_again():
+    """As long as one may appeal that is the way; later, and of what was decided, the other one."""
+    case = fold(lived(*APPEALED, c.DecideAppeal(changed=True, remedy="refund"), c.Resolve(outcome="refunded")))
+    assert case is not None
+    for until, wanted in ((None, Act.REOPEN), (AT - timedelta(1), Act.REOPEN), (AT + timedelta(1), Act.APPEAL)):
+        offered = {Act.REOPEN, Act.APPEAL} & set(possible(case, AppealWindow(until), now=AT))
+        assert offered == {wanted}
+    assert problems(Given(Act.REOPEN)) == {"words": "missing_is_missing"}
+    (asked,) = commands(Given(Act.REOPEN, "Nothing came"), case=case, command=uuid4(), evidence=(), at=AT)
+    after = ticket.fold(lived(*APPEALED, c.DecideAppeal(changed=True, remedy="refund"), c.Resolve(outcome="refunded")))
+    assert [event.state for event in decided(after, asked)] == [S.OPENED]
+
+
+@pytest.mark.parametrize(
+    ("actions", "kind"),
+    [
+        ((*ANSWERED, c.Accept()), "agreed"),
+        ((*REVIEWED, c.Answer(remedy="apology"), c.Accept()), "none"),
+        (RESOLVED, "none"),
+        ((*APPEALED, c.DecideAppeal(changed=True, remedy="refund")), "agreed"),
+        ((*APPEALED, c.DecideAppeal(changed=False)), "none"),
+        ((c.Withdraw(),), "none"),
+    ],
+)
+def test_what_was_agreed_to_is_still_to_come(actions, kind):
+    """Nobody is told that there is nothing to wait for while a refund is on its way."""
+    case = fold(lived(*actions))
+    assert case is not None
+    assert next_promise(case, {}, now=AT) == Promise(kind)
 
 
 @pytest.mark.parametrize("end", [c.RecordSurvey(score=5), c.StopSurveys()])
