@@ -13,6 +13,7 @@ from schemas.notes import Note
 from schemas.ticket import Ticket
 from services.desk.clock_row import ClockRow
 from services.desk.lines import field_of, lines
+from services.desk.naming import Names
 from services.desk.person import Person
 from services.desk.queue import Filters, Scope
 from services.desk.row import Row
@@ -123,7 +124,9 @@ def clock_shown(clock: ClockRow, ticket: UUID, *, now: datetime, say: Speaker) -
     }
 
 
-def trail_shown(events: Sequence[TicketEvent], notes: Mapping[UUID, Note], say: Speaker) -> list[Happened]:
+def trail_shown(
+    events: Sequence[TicketEvent], notes: Mapping[UUID, Note], say: Speaker, names: Names
+) -> list[Happened]:
     """The trail, the latest first."""
     return [
         Happened(
@@ -131,7 +134,7 @@ def trail_shown(events: Sequence[TicketEvent], notes: Mapping[UUID, Note], say: 
             at=say.at(event.occurred_at),
             whole=say.whole(event.occurred_at),
             iso=event.occurred_at.isoformat(),
-            what=say.event(event),
+            what=say.event(event, names),
             who=say.actor(event),
             via=say.word("via", event.actor.via) if event.actor.via else "",
             reason=say.word("reason", event.reason) if event.reason else "",
@@ -155,7 +158,7 @@ def understood(ticket: Ticket, say: Speaker) -> dict[str, Any] | None:
         "nature": say.word("nature", said.nature),
         "grade": say.word("grade", int(said.grade)),
         "style": say.word("style", said.style),
-        "evidence": [(one.word, _evidence(one.says, say)) for one in said.evidence],
+        "evidence": [(_spoken(one.word, say), _evidence(one.says, say)) for one in said.evidence],
     }
 
 
@@ -165,6 +168,14 @@ def waits_for(person: Person, ticket: Ticket) -> bool:
     if proposal is None or not proposal.chain:
         return False
     return proposal.delegate == person.id if proposal.delegate else proposal.chain[0] is person.role
+
+
+def decider(ticket: Ticket, say: Speaker) -> str:
+    """Whose decision a proposal waits for; empty: there is none."""
+    proposal = ticket.approval
+    if proposal is None:
+        return ""
+    return proposal.delegate or (say.word("staff_role", proposal.chain[0]) if proposal.chain else "")
 
 
 def query_of(filters: Filters) -> str:
@@ -184,6 +195,11 @@ def _passed(kind: str, detail: str, say: Speaker) -> str:
         return say.word("passed", kind).format(detail=say.share(float(detail)))
     words = say.word("passed", kind)
     return f"{words}: {say.word('level', detail)}" if detail else words
+
+
+def _spoken(word: str, say: Speaker) -> str:
+    # How long and how much are known by kind alone.
+    return say.word("measured", word) if word in WORDS["measured"] else word
 
 
 def _evidence(code: str, say: Speaker) -> str:

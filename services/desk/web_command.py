@@ -220,7 +220,7 @@ def _form(
         understood=showing.understood(ticket, visit.say),
         problems=told,
         wrong={field: " ".join(text for other, text in told if other == field) for field, _ in told},
-        since=showing.trail_shown(since, {}, visit.say),
+        since=showing.trail_shown(since, {}, visit.say, visit.names),
         refused=refused,
         possible=[other for other in possible if other in FORMS and other != name],
         is_told=previewing.told(name),

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -47,6 +47,21 @@ _SECTIONS: Final = {
     "language": "language",
 }
 """Fields of events whose values have words, and the section where."""
+_PLACES: Final = {
+    "department": frozenset({"department", "before_department"}),
+    "unit": frozenset({"unit", "before_unit", "responsible_unit"}),
+}
+"""Fields of events whose values have names in the directory."""
+
+
+class Named(Protocol):
+    """See `naming.Names`."""
+
+    def department(self, code: str | None) -> str:
+        """What people call it."""
+
+    def unit(self, code: str | None) -> str:
+        """Likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +130,18 @@ class Speaker:
         return " ".join(parts)
 
     def working(self, seconds: int) -> str:
-        """A target: hours and minutes, never days, since a day of work has not 24 hours."""
-        hours, minutes = divmod(seconds // 60, 60)
-        told = [self.word("time", unit).format(n=n) for unit, n in (("hours", hours), ("minutes", minutes)) if n]
-        return " ".join(told) or self.lasting(seconds)
+        """A target: hours, minutes and seconds, never days, since a day of work has not 24 hours."""
+        minutes, rest = divmod(seconds, 60)
+        hours, minutes = divmod(minutes, 60)
+        parts = (("hours", hours), ("minutes", minutes), ("seconds", rest))
+        return " ".join(self.word("time", unit).format(n=n) for unit, n in parts if n) or self.lasting(seconds)
 
-    def event(self, event: e.TicketEvent) -> str:
+    def event(self, event: e.TicketEvent, names: Named) -> str:
         """What happened, as a sentence."""
-        return _template(event.TYPE.rpartition(".")[2], self.language).render(self._details(event))
+        details = self._details(event)
+        for field, called in (("department", names.department), ("unit", names.unit)):
+            details |= {name: called(details[name]) for name in _PLACES[field] & details.keys() if details[name]}
+        return _template(event.TYPE.rpartition(".")[2], self.language).render(details)
 
     def actor(self, event: e.TicketEvent) -> str:
         """Who did it."""

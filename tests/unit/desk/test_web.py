@@ -1,5 +1,7 @@
 import re
 from collections.abc import AsyncIterator
+from decimal import Decimal
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +12,7 @@ import pytest
 
 from schemas import events as e
 from schemas.codes import Language, StaffRole, TicketState
+from schemas.complaint import Money
 from services.runtime.mongo import Database
 from tests.simulation.database import Store
 from tests.unit.desk.stories import Story, stories
@@ -396,6 +399,18 @@ async def test_the_board_counts_open_tickets(scene: WebScene, agent: httpx.Async
     async with scene.client("outlet_staff") as outlet:
         of_unit: dict[str, Any] = (await outlet.get("/board.json")).json()
     assert sum(sum(d[key] for key in ("on_time", "soon", "breached")) for d in of_unit["departments"]) == 1
+
+
+async def test_what_waits_for_approval_is_not_called_done(scene: WebScene, agent: httpx.AsyncClient) -> None:
+    """It says who decides, and that the customer knows nothing of it."""
+    (story,) = stories(["7"])
+    proposed = {"command": "answer", "remedy": "refund", "amount": Money(amount=Decimal(1500), currency="CNY")}
+    story.tell(e.TicketApprovalRequested, TicketState.INVESTIGATING, 4, **proposed, chain=(StaffRole.SUPERVISOR,))
+    await scene.tickets([story])
+    page = (await agent.get("/tickets/2611-000007?done=answer")).text
+    assert "“Answer” waits for approval by Supervisor; the customer has not been told." in unescape(page)
+    assert "Supervisor decides" in page
+    assert "Done:" not in page
 
 
 async def test_the_audit_is_sought_by_ticket_number(scene: WebScene, agent: httpx.AsyncClient) -> None:

@@ -16,6 +16,7 @@ from services.desk import pages
 from services.desk.clusters import Window
 from services.desk.forms import FORMS, MATTERS
 from services.desk.lines import Sort
+from services.desk.naming import Names
 from services.desk.queue import Standing
 from services.desk.rights import RIGHTS
 from services.desk.wording import WORDS, Speaker
@@ -73,7 +74,7 @@ def test_both_languages_say_the_same() -> None:
 def test_every_event_is_a_sentence(event: typing.Any) -> None:
     """Nothing is left that a person would have to decode, such as braces, `None` or an enumeration's name."""
     for say in (ZH, EN):
-        told = say.event(event)
+        told = say.event(event, Names())
         assert told.strip().endswith(("。", ".")), told
         assert not re.search(r"None|\{|\[|[A-Z]\w+\.\w+|Decimal", told), told
         assert say.actor(event)
