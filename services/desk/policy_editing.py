@@ -147,7 +147,7 @@ class PolicyEditing:
             policy=policy,
             replaces=replaces,
             changes=differences(before, content_of(policy)),
-            trial=await self._try(policy, person),
+            trial=await self._try(policy, replaces, person),
         )
 
     async def add(self, draft: Draft, *, entry: Callable[..., Entry]) -> SlaPolicy:
@@ -188,7 +188,7 @@ class PolicyEditing:
             raise WrongDraft(problems)
         return policy
 
-    async def _try(self, policy: SlaPolicy, person: Person) -> Trial:
+    async def _try(self, policy: SlaPolicy, replaces: SlaPolicy | None, person: Person) -> Trial:
         asked, numbers = Filters(standing=Standing.OPEN, sort=Sort.DUE), dict[UUID, str]()
         pieces = self.asking.pieces(asked, person=person, scope=EVERYTHING, rows_max=TICKETS_MAX + 1)
         async for rows in pieces:
@@ -197,7 +197,14 @@ class PolicyEditing:
         tickets = await self.clocks.of(counted)
         shown_max = MOVED_MAX if may(person, "list_tickets") else 0
         try:
-            found = await asyncio.to_thread(what_if, Rulebook(policy), tickets, now=self.now(), shown_max=shown_max)
+            found = await asyncio.to_thread(
+                what_if,
+                Rulebook(policy),
+                tickets,
+                replaces=Rulebook(replaces) if replaces else None,
+                now=self.now(),
+                shown_max=shown_max,
+            )
         except CalendarError as error:
             raise WrongDraft([f"calendars: {problem}" for problem in error.problems]) from None
         return Trial(

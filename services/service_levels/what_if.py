@@ -2,7 +2,8 @@
 
 Each clock is counted again as the SLA monitor counts: from the start that it has, without the pauses that it had, by
 the rule and calendar that the policy gives to what is known of the ticket now. What starts, pauses or stops a clock is
-not replayed: a clock that another condition would have started or stopped is counted as it runs.
+not replayed: a clock that another condition would have started or stopped is counted as it runs. Where the policy that
+it replaces gives the same, nothing moves: a broken clock stands as it was, whatever became of its ticket since.
 """
 
 from collections.abc import Iterable, Iterator
@@ -61,19 +62,22 @@ class WhatIf:
     """Those that would be due at another time or not at all: the first, by the time at which they are due now."""
 
 
-def what_if(book: Rulebook, tickets: Iterable[TicketSla], *, now: datetime, shown_max: int) -> WhatIf:
+def what_if(
+    book: Rulebook, tickets: Iterable[TicketSla], *, replaces: Rulebook | None, now: datetime, shown_max: int
+) -> WhatIf:
     """Count the open clocks of tickets by another policy.
 
     Args:
         book: the policy.
         tickets: their clocks.
+        replaces: the policy that would be in force without it; None: there is none.
         now: the time by which something is overdue.
         shown_max: how many of the clocks that move are told one by one.
 
     Raises:
         NeverOpensError: a calendar of the policy does not open often enough to count by it.
     """
-    counted = [one for ticket in tickets for one in _counted(book, ticket)]
+    counted = [one for ticket in tickets for one in _counted(book, replaces, ticket)]
     paused = [one for one in counted if one.due_now is None]
     running = [one for one in counted if one.due_now is not None]
     moved = [one for one in running if one.is_dropped or one.moved]
@@ -90,18 +94,26 @@ def what_if(book: Rulebook, tickets: Iterable[TicketSla], *, now: datetime, show
     )
 
 
-def _counted(book: Rulebook, ticket: TicketSla) -> Iterator[Counted]:
-    rules = book.rules(ticket.known.case)
+def _counted(book: Rulebook, replaces: Rulebook | None, ticket: TicketSla) -> Iterator[Counted]:
     for cycle in ticket.open_cycles():
         if cycle.ending is not None:  # It has ended; only receipts that may still come are waited for.
             continue
-        rule = rules.get(cycle.clock)
-        due_then = None
-        if rule is not None and cycle.due is not None:
-            calendar = book.calendar(book.calendar_name(cycle.clock, _unit_calendar(ticket, cycle)))
-            target = book.target_us(rule.target, calendar, cycle.start)
-            due_then = from_us(calendar.add_us(cycle.start, target, pauses=cycle.pauses))
-        yield Counted(ticket.ticket_id, cycle.clock, cycle.unit, cycle.due_at, due_then, rule is None)
+        then = _due(book, ticket, cycle)
+        if replaces is not None and then == _due(replaces, ticket, cycle):
+            yield Counted(ticket.ticket_id, cycle.clock, cycle.unit, cycle.due_at, cycle.due_at, is_dropped=False)
+        else:
+            due_then = then if cycle.due is not None else None
+            yield Counted(ticket.ticket_id, cycle.clock, cycle.unit, cycle.due_at, due_then, is_dropped=then is None)
+
+
+def _due(book: Rulebook, ticket: TicketSla, cycle: Cycle) -> datetime | None:
+    """When a cycle is due by a policy, as if it did not stand still; None: no rule gives it."""
+    rule = book.rules(ticket.known.case).get(cycle.clock)
+    if rule is None:
+        return None
+    calendar = book.calendar(book.calendar_name(cycle.clock, _unit_calendar(ticket, cycle)))
+    target = book.target_us(rule.target, calendar, cycle.start)
+    return from_us(calendar.add_us(cycle.start, target, pauses=cycle.pauses))
 
 
 def _unit_calendar(ticket: TicketSla, cycle: Cycle) -> str | None:

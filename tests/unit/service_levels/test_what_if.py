@@ -31,7 +31,7 @@ def target(clock: str, text: str) -> SlaPolicy:
 def tried(policy: SlaPolicy, *told: Story, shown_max: int = 50) -> WhatIf:
     """What it would mean for the clocks of these tickets."""
     clocks: list[TicketSla] = [story.sla for story in told if story.sla]
-    return what_if(Rulebook(policy), clocks, now=NOW, shown_max=shown_max)
+    return what_if(Rulebook(policy), clocks, replaces=Rulebook(read_policy()), now=NOW, shown_max=shown_max)
 
 
 def test_the_policy_that_is_in_force_changes_nothing() -> None:
@@ -46,6 +46,17 @@ def test_the_policy_that_is_in_force_changes_nothing() -> None:
     assert found.paused == 1
     assert found.same == found.clocks - 1
     assert found.overdue_now == found.overdue_then == 3
+
+
+def test_what_became_of_a_ticket_is_not_put_down_to_the_draft() -> None:
+    """A clock that was broken keeps its target when the ticket turns out graver: the draft has no part in that."""
+    (story,) = stories(["1"])
+    story.pass_until(60 * 24 * 8)
+    story.step("worse", 60 * 24 * 8 + 1)
+    found = tried(changed(lambda content: content.update(name="other")), story)
+    assert (found.earlier, found.later, found.dropped, found.moved) == (0, 0, 0, ())
+    found = tried(target("first_answer", "1h"), story)
+    assert {one.clock for one in found.moved} == {Clock.FIRST_ANSWER}
 
 
 def test_a_shorter_target_is_due_earlier_and_may_be_over() -> None:
