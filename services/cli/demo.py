@@ -8,6 +8,7 @@ import shutil
 import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -39,6 +40,8 @@ from services.runtime.settings import RuntimeSettings, load
 FEEDING_S = 40.0
 SETTLING_S_MAX = 45.0
 EXIT_DIFFERENCES = 1
+PLACES = ("NET-1001", "NET-1001", "NET-1002", "NET-1003")
+"""Outlets of the packaged directory that complainants name, so that their people have tickets of their own."""
 
 
 @click.command(short_help="Start everything, feed complaints, and show it live.")
@@ -62,7 +65,7 @@ def demo(*, leave: bool, rate: float, seed: int | None) -> None:
         console.print("Starting Kafka, database, Redis, the sandbox and the services here ...")
         running.up(folder, workers={}, policy="demo", brokers=1, detached=False, say=console.print)
         run = read_run(folder) or {}
-        asyncio.run(_invite(run, console))
+        asyncio.run(_invite(run, folder, console))
         code = asyncio.run(_play(run, console=console, leave=leave, rate=rate, seed=seed))
     except PartUnavailableError as error:
         console.print(f"[red]The demo cannot run:[/] {error}", highlight=False)
@@ -78,7 +81,7 @@ def demo(*, leave: bool, rate: float, seed: int | None) -> None:
     raise SystemExit(code)
 
 
-async def _invite(run: dict[str, Any], console: Console) -> None:
+async def _invite(run: dict[str, Any], folder: Path, console: Console) -> None:
     """Say where people work, with an account for each role."""
     console.rule("Open it in a browser")
     console.print(f"The desk      {run['http']['desk']}")
@@ -92,10 +95,11 @@ async def _invite(run: dict[str, Any], console: Console) -> None:
         " the customers' page; an outlet, which sees its own tickets alone.",
         highlight=False,
     )
+    console.print(f"Other commands look at it with AMENDS_RUN={folder}", highlight=False)
 
 
 async def _play(run: dict[str, Any], *, console: Console, leave: bool, rate: float, seed: int | None) -> int:
-    board = Board()
+    board = Board(note=f"Desk: {run['http']['desk']} - Ctrl-C ends the demonstration.")
     enough = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, enough.set)
@@ -200,6 +204,7 @@ async def _complaints(rng: random.Random, *, rate: float) -> AsyncIterator[dict[
                 "complainant": person,
                 "waybills": [waybill],
                 "description": text["text"].format(waybill=waybill),
+                "places": [rng.choice(PLACES)] if rng.random() < 1 / 3 else [],
             }
             earlier.append(complaint)
             yield complaint
