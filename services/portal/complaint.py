@@ -11,6 +11,7 @@ from uuid import UUID
 from zoneinfo import available_timezones
 
 from schemas.codes import Language
+from services.portal.wording import Wording
 
 FIELDS: Final = ("description", "waybills", "remedy", "name", "phone", "email", "role", "time_zone")
 """What is typed or chosen, in the order of the page."""
@@ -119,12 +120,15 @@ def new_form() -> str:
     return secrets.token_urlsafe(18)
 
 
-def troubles(errors: Sequence[Mapping[str, Any]]) -> tuple[Trouble, ...]:
+def troubles(errors: Sequence[Mapping[str, Any]], *, words: Wording) -> tuple[Trouble, ...]:
     """The intake's problems by the fields of the page; those of files that were refused are known already."""
     told = []
     for error in errors:
         if error.get("value") == str(NOT_HELD):
             continue
         name = re.sub(r"\.\d+$", "", str(error.get("field", "")))
-        told.append(Trouble(_OF.get(name, ""), f"{error.get('problem', '')} {error.get('todo', '')}".strip()))
+        # The intake knows more ways to be reached than the page asks for.
+        is_unreachable = error.get("code") == "contact_missing"
+        said = f"{error.get('problem', '')} {error.get('todo', '')}".strip()
+        told.append(Trouble(_OF.get(name, ""), words.problem("contact_missing") if is_unreachable else said))
     return tuple(dict.fromkeys(told))

@@ -176,7 +176,7 @@ class Complaints:
             outcome = await self._intake.submit(body, key=draft.key(), language=words.language)
         except Unavailable as away:
             return NotSent(draft, keeping.troubles, away)
-        return outcome if isinstance(outcome, UUID) else NotSent(draft, (*troubles(outcome), *wrong))
+        return outcome if isinstance(outcome, UUID) else NotSent(draft, (*troubles(outcome, words=words), *wrong))
 
     async def receipt(self, complaint_id: UUID, *, wait_s: float, words: Wording) -> Receipt | None:
         """How far it has come, and what comes next; None for a complaint that nobody knows.

@@ -60,7 +60,9 @@ def _work(browsing: Browsing, broken: str, soaked: str) -> None:
     agent.open(soaked)
     agent.act("answer", remedy="compensation", amount="180", for_customer="We pay for the tea, and we are sorry.")
     agent.open(broken)
-    agent.act("answer", remedy="compensation", amount="1500", for_customer="花瓶由我们赔偿，非常抱歉。")
+    agent.act(
+        "answer", decider="supervisor", remedy="compensation", amount="1500", for_customer="花瓶由我们赔偿，非常抱歉。"
+    )
 
 
 def _pictures(browsing: Browsing, there: Network, folder: Path, broken: str, soaked: str) -> None:

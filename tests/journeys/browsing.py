@@ -138,12 +138,16 @@ class Colleague:
         """Send the form."""
         self.page.locator("form.command button.main").click()
 
-    def act(self, command: str, **fields: str) -> None:
-        """Give a command from the ticket's page, and see that it was done."""
+    def act(self, command: str, *, decider: str = "", **fields: str) -> None:
+        """Give a command from the ticket's page, and see that it was done, or for whose approval it waits."""
         self.begin(command)
         self.fill(**fields)
         self.send()
-        self.sees(self.say.page("done", command=self.say.word("command", command)))
+        said = self.say.word("command", command)
+        if decider:
+            self.sees(self.say.page("waits", command=said, who=self.say.word("staff_role", decider)))
+        else:
+            self.sees(self.say.page("done", command=said))
 
     def sees(self, text: str) -> None:
         """The text stands on the page."""

@@ -66,7 +66,7 @@ def _answered(browsing: Browsing, number: str, phone: str) -> None:
     agent.act("start_review")
     agent.act("complete_review", severity="3")
     agent.act("assign", department="outlets", unit="NET-1001", person="net-1001-desk")
-    agent.sees("Assigned to outlets, NET-1001, net-1001-desk")
+    agent.sees("Assigned to 网点管理部, 上海浦东网点, net-1001-desk")
 
     outlet = browsing.staff(OUTLET, language=Language.ZH)
     outlet.line("/queue", number).get_by_role("link").click()
@@ -78,7 +78,9 @@ def _answered(browsing: Browsing, number: str, phone: str) -> None:
 
     agent.open(number)
     agent.sees("Findings: Rough handling")
-    agent.act("answer", remedy="compensation", amount="3000", for_customer="We are sorry for the vase.")
+    agent.act(
+        "answer", decider="supervisor", remedy="compensation", amount="3000", for_customer="We are sorry for the vase."
+    )
     agent.sees("waits for approval")
 
     for account in (SUPERVISOR, MANAGER):

@@ -30,7 +30,7 @@ def tickets(network: Network, browser: Any, states: dict[str, Any]) -> list[str]
     agent = browsing.staff(AGENT)
     for number in numbers:
         agent.open(number)
-    agent.act("answer", remedy="compensation", amount="1500", for_customer="We are sorry.")
+    agent.act("answer", decider="supervisor", remedy="compensation", amount="1500", for_customer="We are sorry.")
     agent.open(numbers[1])
     agent.act("start_review")
     browsing.close()

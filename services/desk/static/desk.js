@@ -199,7 +199,7 @@
     const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
     const label = (name) => one(`[data-label="${name}"]`, board).textContent;
     const read = () => all("tbody tr", board).map((line) => ({
-      name: line.dataset.department || "–", numbers: line.dataset.numbers.split(" ").map(Number),
+      name: line.cells[0].textContent, numbers: line.dataset.numbers.split(" ").map(Number),
     }));
     const bars = uPlot.paths.bars({ size: [0.6, 80] });
     let plot = null;
