@@ -223,6 +223,7 @@ def _form(
         since=showing.trail_shown(since, {}, visit.say, visit.names),
         refused=refused,
         possible=[other for other in possible if other in FORMS and other != name],
+        may_read_wording=may(visit.person, "read_wording", place_of(ticket)),
         is_told=previewing.told(name),
         Told=Told,
         preview=preview,
