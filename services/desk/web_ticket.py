@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 from starlette.responses import Response
 
+from schemas.events import TicketFollowedUp, TicketOpened
 from schemas.notes import Note
 from services.desk import cases, showing
 from services.desk.asking import Asking
@@ -27,6 +28,9 @@ from services.desk.web_command import known_command
 from services.desk.web_evidence import EvidencePages
 from services.desk.web_knowledge import case_shown
 from services.desk.web_visit import Endpoint, Visit
+from services.desk.wording import Speaker
+
+T = TypeVar("T")
 
 _RELATED_MAX: Final = 10
 
@@ -84,14 +88,14 @@ class TicketPages:
         entry = partial(audited, visit.request, visit.person)
         reason = str((await visit.form()).get("reason") or "")[:1000]
         found = await self.reading.contacts(visit.person, seen.ticket.id, reason=reason, entry=entry)
-        return await self._page(visit, seen, contacts=list(found.values()))
+        return await self._page(visit, seen, contacts=_with_origins(found, seen, visit.say))
 
     async def wording(self, visit: Visit) -> Response:
         """The ticket with the complainant's words."""
         seen = await self._seen(visit)
         entry = partial(audited, visit.request, visit.person)
         found = await self.reading.wordings(visit.person, seen.ticket.id, entry=entry)
-        return await self._page(visit, seen, wordings=list(found.values()))
+        return await self._page(visit, seen, wordings=_with_origins(found, seen, visit.say))
 
     async def _seen(self, visit: Visit) -> Seen:
         return await self.seeing.get(visit.person, visit.path("ticket"))
@@ -163,3 +167,10 @@ class TicketPages:
 
 async def _nothing() -> None:
     return None
+
+
+def _with_origins(found: Mapping[UUID, T], seen: Seen, say: Speaker) -> list[tuple[str, T]]:
+    """What was opened of each complaint, with when and by what channel it came; of a single one that is known."""
+    came = {e.complaint_id: e for e in seen.events if isinstance(e, TicketOpened | TicketFollowedUp)}
+    told = {id_: f"{say.at(one.received_at)} · {say.word('channel', one.channel)}" for id_, one in came.items()}
+    return [(told.get(id_, "") if len(found) > 1 else "", one) for id_, one in found.items()]

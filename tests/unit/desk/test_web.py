@@ -1,18 +1,21 @@
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from decimal import Decimal
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
+from uuid import UUID
 
 import httpx
 import pytest
 
 from schemas import events as e
+from schemas import ids
 from schemas.codes import Language, StaffRole, TicketState
-from schemas.complaint import Money
+from schemas.complaint import Money, Wording
 from services.runtime.mongo import Database
 from tests.simulation.database import Store
 from tests.unit.desk.stories import Story, stories
@@ -411,6 +414,27 @@ async def test_what_waits_for_approval_is_not_called_done(scene: WebScene, agent
     assert "“Answer” waits for approval by Supervisor; the customer has not been told." in unescape(page)
     assert "Supervisor decides" in page
     assert "Done:" not in page
+
+
+async def test_words_of_several_people_say_when_and_by_what_they_came(
+    scene: WebScene, agent: httpx.AsyncClient
+) -> None:
+    """Whoever calls back must know whose words are whose."""
+    (story,), second = stories(["8"]), UUID(int=8)
+    came = {"complaint_id": second, "channel": "email", "received_at": story.received_at + timedelta(hours=3)}
+    more = {"contact_ref": second, "masked": {}, "matched_by": "waybill", "repeats": 1}
+    story.tell(e.TicketFollowedUp, TicketState.INVESTIGATING, 180, **came, **more)
+    await scene.tickets([story])
+    first = str(story.ticket)
+    wording = scene.keyring.seal(Wording(description="It is wet, too.").seal_bytes(), about=second).model_dump()
+    await scene.database["contacts"].insert_one(
+        {"_id": str(ids.contact_ref(second)), "complaint_id": str(second), "contact": None, "wording": wording}
+    )
+    await scene.database["tickets"].update_one({"_id": first}, {"$set": {"complaints": [first, str(second)]}})
+    form = {"csrf_token": scene.csrf("agent")}
+    page = (await agent.post("/tickets/2611-000008/wording", data=form)).text
+    assert "It is wet, too." in page
+    assert re.search(r"<h3>\d+ Nov \d\d:\d\d · E-mail</h3>", page)
 
 
 async def test_the_audit_is_sought_by_ticket_number(scene: WebScene, agent: httpx.AsyncClient) -> None:
