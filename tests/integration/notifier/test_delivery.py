@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from deploy.local.ports import free_ports
 from schemas import ids
 from schemas.codes import Channel, DeliveryChannel, Moment, Severity, TicketState
 from schemas.complaint import Contact
@@ -206,10 +207,12 @@ async def test_nobody_has_more_than_the_cap(scene: Scene) -> None:
     await until(lambda: scene.db["notifications"].count_documents({"state": {"$in": ["delivered", "suppressed"]}}) == 7)
     sent = [m for note in notes for m in await scene.received(out_id=str(note))]
     assert len(sent) == 2
-    suppressed = [
-        e for e in await scene.events() if isinstance(e, NotificationSuppressed) and e.notification_id in notes
-    ]
-    assert [e.why for e in suppressed] == ["frequency_cap"] * 4
+
+    async def suppressed() -> list[NotificationSuppressed]:
+        told = [e for e in await scene.events() if isinstance(e, NotificationSuppressed) and e.notification_id in notes]
+        return told if len(told) == 4 else []
+
+    assert [e.why for e in await until(suppressed)] == ["frequency_cap"] * 4
 
 
 async def test_the_confirmation_does_not_wait_for_a_silent_sla_monitor(scene: Scene) -> None:
@@ -240,7 +243,7 @@ async def test_logs_metrics_and_events_name_nobody(scene: Scene) -> None:
     """Numbers, addresses and names are nowhere but in the message itself."""
     scene.policy["receipt_wait_s"] = 2
     scene.environment["AMENDS_LOG_LEVEL"] = "debug"
-    port = 20_000 + now().microsecond // 1000
+    (port,) = free_ports(1)
     scene.environment["AMENDS_HTTP_PORT"] = str(port)
     person = Contact(name="欧阳不群", phone=phone(20_007_001), email="ouyang.buqun@private.example")
     tickets = [Ticket(person), Ticket(person, channel=Channel.EMAIL)]
