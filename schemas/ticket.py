@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from schemas import commands as c
 from schemas import events as e
 from schemas import lifecycle
 from schemas.classification import Classification
@@ -287,6 +288,13 @@ def _changes(ticket: Ticket, event: e.TicketEvent) -> dict[str, Any]:  # noqa: P
     return {}
 
 
+def offer(ticket: Ticket, action: c.Answer | c.DecideAppeal) -> tuple[str, Money | None]:
+    """Remedy and amount of an answer or decision: where the answer stands, so does what it does not name anew."""
+    if isinstance(action, c.DecideAppeal) and not action.changed:
+        return action.remedy or ticket.remedy, action.amount or ticket.amount
+    return action.remedy, action.amount
+
+
 _ANEW: Final = {
     "person": None,
     "needs_review": True,
@@ -298,6 +306,8 @@ _ANEW: Final = {
     "survey_over": False,
     "archived": False,
     "linked_to": None,
+    "remedy": "",
+    "amount": None,
 }
 
 

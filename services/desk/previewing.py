@@ -12,7 +12,7 @@ from schemas import events as e
 from schemas.codes import Clock, DeliveryChannel, Language
 from schemas.lifecycle import target
 from schemas.message import Part
-from schemas.ticket import Ticket
+from schemas.ticket import Ticket, offer
 from services.desk.clock_row import ClockRow
 from services.runtime import private_link
 from services.wording import channels
@@ -32,6 +32,8 @@ class Told(StrEnum):
     """At once, unless somebody has to approve it first."""
     IF_MOVED = "if_moved"
     """Only where a promised time moves to a later one."""
+    REOPENED = "reopened"
+    """As soon as the new time is known."""
     WITH_ANOTHER = "with_another"
     """As somebody who has complained again, of the other ticket."""
     NEVER = "never"
@@ -49,6 +51,7 @@ _TOLD: Final[Mapping[str, Told]] = MappingProxyType(
         "request_survey": Told.ALWAYS,
         "wait_for_customer": Told.ALWAYS,
         "link_as_repeat": Told.WITH_ANOTHER,
+        "reopen": Told.REOPENED,
         "resume": Told.IF_MOVED,
         "change_severity": Told.IF_MOVED,
         "complete_review": Told.IF_MOVED,
@@ -81,13 +84,19 @@ def told(name: str) -> Told:
 
 
 def as_told(action: Part, ticket: Ticket) -> Part:
-    """The command whose message it is: approving sends what was proposed, accepting an answer settles the matter."""
+    """The command whose message it is.
+
+    Approving sends what was proposed, an answer that stands what it offered, accepting an answer settles the matter.
+    """
     proposal = ticket.approval
     match action:
         case c.Approve() if proposal is not None and proposal.command == "answer":
             return c.Answer(remedy=proposal.remedy, amount=proposal.amount)
         case c.Approve() if proposal is not None:
             return c.DecideAppeal(changed=bool(proposal.changed), remedy=proposal.remedy, amount=proposal.amount)
+        case c.DecideAppeal():
+            remedy, amount = offer(ticket, action)
+            return action.model_copy(update={"remedy": remedy, "amount": amount})
         case c.Accept() if target(ticket.state, "accept") is not ticket.state:
             return c.Resolve(outcome="accepted")
     return action

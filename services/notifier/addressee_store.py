@@ -124,6 +124,7 @@ def _ticket_part(who: Addressee) -> dict[str, Any]:
                 "sequence": owed.sequence,
                 "at": owed.at,
                 "person": person_document(owed.person),
+                "moment": owed.moment.value,
             }
             for owed in who.owed
         ],
@@ -143,6 +144,16 @@ def _fact_part(who: Addressee) -> dict[str, Any]:
     }
 
 
+def _owed(document: Mapping[str, Any]) -> Owed:
+    return Owed(
+        UUID(document["occasion"]),
+        document["sequence"],
+        document["at"],
+        person_of(document["person"]),
+        Moment(document.get("moment", Moment.FOLLOW_UP_RECEIVED)),
+    )
+
+
 def _addressee(id_: str, of_ticket: Mapping[str, Any] | None, of_facts: Mapping[str, Any] | None) -> Addressee:
     known = of_ticket or of_facts
     assert known is not None
@@ -159,9 +170,7 @@ def _addressee(id_: str, of_ticket: Mapping[str, Any] | None, of_facts: Mapping[
         who.major = of_ticket["major"]
         who.amount = of_ticket.get("amount", "")
         who.latest = _latest(of_ticket)
-        who.owed = [
-            Owed(UUID(d["occasion"]), d["sequence"], d["at"], person_of(d["person"])) for d in of_ticket.get("owed", ())
-        ]
+        who.owed = [_owed(of_what) for of_what in of_ticket.get("owed", ())]
     if of_facts:
         who.facts_seen = of_facts["facts_seen"]
         who.due = {Clock(clock): at for clock, at in of_facts["due"].items()}

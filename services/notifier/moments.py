@@ -1,7 +1,7 @@
 """Which event of a ticket, or fact about its clocks, is an occasion to write to the complainant. Pure.
 
 A follow-up of a settled ticket reopens it, and its clocks start again: it is told when the new time is known, in the
-same way.
+same way. So is a ticket that was reopened otherwise, because of a rating or by a person.
 
 The confirmation (`received`) says what was understood and when the next answer comes. The first is known with
 `ticket.classified`, which comes in one breath with `ticket.opened`; the second with `sla.started` of the promised
@@ -42,13 +42,15 @@ class UnknownTicket(Exception):  # noqa: N818 - said of the event
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """A follow-up that reopens its ticket, to be acknowledged with the time of the clock that starts again."""
+    """What is to be told of a reopened ticket, with the time of the clock that starts again."""
 
     occasion: UUID
     sequence: int
     """Of the event; the clock that starts again is started by a later one."""
     at: datetime
     person: Person
+    moment: Moment = Moment.FOLLOW_UP_RECEIVED
+    """Or `in_progress`, where nothing of the person's is to be acknowledged."""
 
 
 @dataclass(slots=True)
@@ -139,12 +141,14 @@ def confirmation(who: Addressee, policy: NotificationPolicy) -> Notice:
 
 
 def acknowledgements(who: Addressee, policy: NotificationPolicy) -> list[Notice]:
-    """Of the follow-ups that are owed one; with the promised time where the clock has started again."""
+    """Of what reopened the ticket and is owed one; with the promised time where the clock has started again."""
     notices = []
     for owed in who.owed:
-        answer_by = who.due.get(policy.promise.clock) if who.promised_by > owed.sequence else None
-        facts = {"category": who.category, "answer_by": answer_by, "reopened": True}
-        notices.append(_notice(who, Moment.FOLLOW_UP_RECEIVED, owed.occasion, owed.at, facts, person=owed.person))
+        by = who.due.get(policy.promise.clock) if who.promised_by > owed.sequence else None
+        facts: dict[str, Any] = {"category": who.category, "answer_by": by, "reopened": True}
+        if owed.moment is Moment.IN_PROGRESS:
+            facts = {"about": _about(policy.promise.clock), "due_at": by, "after_wait": False, "reopened": True}
+        notices.append(_notice(who, owed.moment, owed.occasion, owed.at, facts, person=owed.person))
     return notices
 
 
@@ -199,6 +203,7 @@ def _moved(who: Addressee, fact: sla.SlaFact, due_at: datetime, policy: Notifica
                 "about": _about(fact.clock),
                 "due_at": due_at,
                 "after_wait": isinstance(fact, sla.SlaResumed),
+                "reopened": False,
             },
         ),
     ]
@@ -323,8 +328,13 @@ def _followed_up(event: events.TicketFollowedUp, who: Addressee, _policy: Notifi
 
 
 @_on_event.register
-def _reopened(_event: events.TicketReopened, who: Addressee, policy: NotificationPolicy) -> list[Notice]:
+def _reopened(event: events.TicketReopened, who: Addressee, policy: NotificationPolicy) -> list[Notice]:
+    assert who.person is not None
     who.amount, who.latest = "", {}
+    before = event.sequence - 1
+    if not any(owed.sequence == before for owed in who.owed):  # A follow-up that reopened it is acknowledged as such.
+        owed = Owed(event.event_id, before, event.occurred_at, who.person, Moment.IN_PROGRESS)
+        who.owed = [*who.owed, owed]
     return _acknowledged(who, policy)
 
 

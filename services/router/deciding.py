@@ -17,7 +17,7 @@ from schemas.classification import Classification
 from schemas.codes import ActorKind, Channel, RiskFlag, Severity, TicketState
 from schemas.complaint import Money
 from schemas.lifecycle import EARLIER, SETTLED, target
-from schemas.ticket import Approval, Ticket, blocked, possible, union
+from schemas.ticket import Approval, Ticket, blocked, offer, possible, union
 from services.organisation.directory import Organisation
 
 S = TicketState
@@ -423,17 +423,20 @@ def _claim(story: Story, action: c.AgreeClaim | c.RecordPayment) -> None:
 
 def _propose(story: Story, action: c.Answer | c.DecideAppeal) -> None:
     """Answer or decide at once, or ask those who may promise as much."""
-    amount, actor, policy = action.amount, story.command.actor, story.organisation.handling
+    actor, policy = story.command.actor, story.organisation.handling
+    remedy, amount = offer(story.ticket, action)
     _need(amount is None or amount.amount > 0, "amount_not_positive")
     changed = action.changed if isinstance(action, c.DecideAppeal) else None
-    if amount is None or not (chain := policy.chain(actor.role, amount)):
-        _carry_out(story, action.name, action.remedy, amount, changed=changed)
+    # What is on offer already was approved when it was offered.
+    is_new = action.name == "answer" or amount != story.ticket.amount
+    if amount is None or not is_new or not (chain := policy.chain(actor.role, amount)):
+        _carry_out(story, action.name, remedy, amount, changed=changed)
         return
     story.tell(
         e.TicketApprovalRequested,
         story.ticket.state,
         command=action.name,
-        remedy=action.remedy,
+        remedy=remedy,
         amount=amount,
         changed=changed,
         chain=chain,

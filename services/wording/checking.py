@@ -44,8 +44,9 @@ _EXAMPLES: Final[Mapping[Moment, Sequence[Mapping[str, Any]]]] = MappingProxyTyp
         ),
         Moment.ASKED_FOR_MORE: ({"what": "photos"}, {"what": ""}),
         Moment.IN_PROGRESS: (
-            {"about": "resolution", "due_at": _BY, "after_wait": False},
-            {"about": "answer", "due_at": _BY, "after_wait": True},
+            {"about": "resolution", "due_at": _BY, "after_wait": False, "reopened": False},
+            {"about": "answer", "due_at": _BY, "after_wait": True, "reopened": False},
+            {"about": "answer", "due_at": None, "after_wait": False, "reopened": True},
         ),
         Moment.ANSWERED: (
             {"remedy": "refund", "amount": "1280.50 CNY", "resolve_by": _BY},

@@ -35,7 +35,7 @@ FIELDS: Final[Mapping[Moment, frozenset[str]]] = MappingProxyType(
         Moment.RECEIVED: _ALWAYS | {"category", "answer_by", "tone"},
         Moment.FOLLOW_UP_RECEIVED: _ALWAYS | {"category", "answer_by", "reopened"},
         Moment.ASKED_FOR_MORE: _ALWAYS | {"what", "words"},
-        Moment.IN_PROGRESS: _ALWAYS | {"about", "due_at", "after_wait"},
+        Moment.IN_PROGRESS: _ALWAYS | {"about", "due_at", "after_wait", "reopened"},
         Moment.ANSWERED: _ALWAYS | {"remedy", "amount", "resolve_by", "words"},
         Moment.RESOLVED: _ALWAYS | {"outcome", "amount", "words"},
         Moment.APPEAL_RECEIVED: _ALWAYS,
@@ -46,8 +46,8 @@ FIELDS: Final[Mapping[Moment, frozenset[str]]] = MappingProxyType(
     },
 )
 """What a template may say. Times come as text in the zone of the person, amounts in its language, codes as words, but
-for `spoken_by` and `tone`, which tell texts apart. `answer_by` and `resolve_by` may be None, `link`, `amount` and
-`words` empty."""
+for `spoken_by` and `tone`, which tell texts apart. `answer_by`, `resolve_by` and the `due_at` of what was reopened may
+be None, `link`, `amount` and `words` empty."""
 
 _IN_WORDS: Final = ("category", "what", "remedy", "outcome", "about", "tier")
 _TONES: Final = {"other.praise": "thanks", "other.enquiry": "neutral"}

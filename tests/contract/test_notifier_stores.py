@@ -183,7 +183,7 @@ async def test_an_addressee_comes_back_and_never_goes_backwards(database: Databa
         major=True,
         amount="120.50 CNY",
         latest={Moment.ANSWERED: UUID(int=4)},
-        owed=[Owed(UUID(int=2), 3, NOON, PERSON)],
+        owed=[Owed(UUID(int=2), 3, NOON, PERSON), Owed(UUID(int=4), 5, NOON, PERSON, Moment.IN_PROGRESS)],
         due={Clock.FIRST_ANSWER: NOON},
         promised_by=1,
         withdrawn={UUID(int=9)},

@@ -22,6 +22,7 @@ OWED = {
     "opened": "received",
     "followed_up": "follow_up_received",
     "repeat_linked": "follow_up_received",
+    "reopened": "in_progress",
     "customer_awaited": "asked_for_more",
     "answered": "answered",
     "resolved": "resolved",
@@ -36,10 +37,10 @@ ONLY_OF = {"appealed": {"complainant", "agent"}}
 APOLOGISED = {"first_answer", "resolution", "statutory_user"}
 """Clocks whose breach is apologised for."""
 AGAIN = {"followed_up", "repeat_linked"}
-"""The complainant came again."""
+"""The complainant came again; where that reopens the ticket, it is told in one message."""
 OUTCOMES = {"sent", "delivered", "failed", "suppressed"}
 MAY_BE_SUPPRESSED = {
-    "no_way_to_reach": set(OWED.values()) | {"in_progress", "breached_apology"},
+    "no_way_to_reach": set(OWED.values()) | {"breached_apology"},
     "frequency_cap": {"follow_up_received", "in_progress", "breached_apology", "survey", "apology"},
     "overtaken": {
         *("asked_for_more", "in_progress", "breached_apology", "answered", "resolved"),
@@ -47,7 +48,7 @@ MAY_BE_SUPPRESSED = {
     },
     "opted_out": {"survey"},
     "withdrawn": {"in_progress", "breached_apology"},
-    "stale": set(OWED.values()) | {"in_progress", "breached_apology"},
+    "stale": set(OWED.values()) | {"breached_apology"},
 }
 """For which reasons a message about which moments may be left out."""
 UNCERTAIN = timedelta(seconds=60)
@@ -175,7 +176,10 @@ def _owed(reading: Reading) -> Iterator[Violation]:
         asked[(first["ticket_id"], *_occasion(reading, first))] += not _went_unsaid(told)
         if first["occasion"] not in occasions and first["occasion"] not in reading.firsts[SLA_EVENT]:
             yield Violation(2, note, f"is about {first['moment']} by {first['occasion']}, which nothing tells of")
+    came_again = {(t, e.payload["sequence"]) for t, events in reading.events.items() for e in events if e.verb in AGAIN}
     for ticket, event in ((t, e) for t, events in reading.events.items() for e in events if _is_owed(e)):
+        if event.verb == "reopened" and (ticket, event.payload["sequence"] - 1) in came_again:
+            continue
         moment = OWED[event.verb]
         times = asked[(ticket, moment) if moment == "received" else (ticket, moment, event.id)]
         if times != 1:
@@ -214,7 +218,7 @@ def _languages(reading: Reading) -> Iterator[Violation]:
         for record in told:
             verb, language = spoken.get(record.payload["occasion"], ("", ""))
             # Confirmations wait for the time of the next answer, and may be overtaken by the choice.
-            if record.verb != "requested" or verb in {"", "opened", *AGAIN}:
+            if record.verb != "requested" or verb in {"", "opened", "reopened", *AGAIN}:
                 continue
             if record.payload["language"] != language:
                 words = f"tells of {verb} in {record.payload['language']}, and {language} was chosen"

@@ -97,7 +97,7 @@ async def test_clusters_are_shown_with_their_tickets(tmp_path: Path) -> None:
         )
         assert link
         queue = (await agent.get(link[1].replace("&amp;", "&"))).text
-        assert "12 tickets" in queue
+        assert "Tickets: 12" in queue
     async with scene.client("outlet_staff") as outlet:
         assert "NET-1</a>" in (await outlet.get("/clusters?window=day")).text
 

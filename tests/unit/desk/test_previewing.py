@@ -81,6 +81,14 @@ def test_approving_says_what_was_proposed_and_accepting_that_it_is_settled() -> 
     assert as_told(c.Close(), fold(story.events)) == c.Close()
 
 
+def test_an_answer_that_stands_is_shown_with_what_it_offered() -> None:
+    """As the decision will tell it."""
+    story = Story()
+    story.tell(e.TicketAnswered, TicketState.ANSWERED, 1, remedy="refund", amount=money("25.50"))
+    assert "25.50" in shown(story, c.DecideAppeal(changed=False)).messages[0].text
+    assert "25.50" not in shown(story, c.DecideAppeal(changed=True, remedy="apology")).messages[0].text
+
+
 @pytest.mark.parametrize("name", sorted(ACTIONS))
 def test_a_command_with_an_occasion_has_a_preview(name: str) -> None:
     """Whatever the notifier tells by itself is not said to be told never."""

@@ -157,6 +157,29 @@ async def test_a_reopening_is_acknowledged_once_with_its_clock_or_without(policy
         assert len(world.texts) == told + 1
 
 
+async def test_a_reopening_that_nobody_wrote_about_is_told_once_with_its_clock_or_without(
+    policy: NotificationPolicy,
+) -> None:
+    """As a follow-up that reopens is, in words of its own."""
+    resolved = TicketState.RESOLVED
+    restarted = fact(SlaStarted, cycle=2, ticket_sequence=4, due_at=NOON + timedelta(days=3))
+    for clock_in_time in (True, False):
+        world = scene(policy)
+        notifier = world.open()
+        await notifier.handle(batch(opened(), classified(), fact(SlaStarted), event(TicketResolved, 3, resolved)))
+        told = len(world.texts)
+        await notifier.handle(batch(reopened(4, before=resolved)))
+        assert len(world.texts) == told
+        if clock_in_time:
+            await notifier.handle(batch(restarted))
+        await world.pass_by(notifier, policy.promise.wait_s)
+        (text,) = world.texts[told:]
+        assert "已重新办理" in text
+        assert ("最晚" in text) is clock_in_time
+        await notifier.handle(batch(restarted))
+        assert len(world.texts) == told + 1
+
+
 async def test_a_ticket_that_was_reopened_before_it_was_read_is_still_confirmed(policy: NotificationPolicy) -> None:
     """After an outage all of it comes at once, perhaps without a clock: nothing that is owed is forgotten."""
     world = scene(policy)

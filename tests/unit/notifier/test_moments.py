@@ -43,7 +43,18 @@ from services.notifier.notice import Notice
 from services.notifier.policy import NotificationPolicy
 from services.notifier.standing import Standing, is_overtaken, is_withdrawn
 from services.wording.templates import FIELDS
-from tests.unit.notifier.tickets import NOON, TICKET, breached, classified, event, fact, followed_up, opened, reopened
+from tests.unit.notifier.tickets import (
+    COMPLAINT,
+    NOON,
+    TICKET,
+    breached,
+    classified,
+    event,
+    fact,
+    followed_up,
+    opened,
+    reopened,
+)
 
 DUE = NOON + timedelta(hours=48)
 COMPLAINANT = Actor(kind=ActorKind.COMPLAINANT)
@@ -233,6 +244,7 @@ def test_a_clock_that_goes_on_after_a_wait_is_told_with_its_new_time(policy: Not
         "about": "resolution",
         "due_at": later,
         "after_wait": True,
+        "reopened": False,
     }
 
 
@@ -387,6 +399,29 @@ def test_a_follow_up_that_reopens_is_told_the_time_that_is_promised_anew(
     (notice,) = told(policy, *([restarted, *events] if clock_first else [*events, restarted]), who=who)
     assert (notice.moment, notice.person.complaint_id) == (Moment.FOLLOW_UP_RECEIVED, again)
     assert (notice.facts["answer_by"], notice.facts["reopened"]) == (due, True)
+    assert who.owed == []
+
+
+@pytest.mark.parametrize("clock_first", [True, False])
+def test_what_is_reopened_without_a_follow_up_is_told_with_the_new_time(
+    policy: NotificationPolicy, *, clock_first: bool
+) -> None:
+    """By a bad rating, or by an agent whom the complainant told that it is not settled."""
+    due, closed = NOON + timedelta(days=9), TicketState.CLOSED
+    who = Addressee(TICKET, "w:1")
+    told(policy, opened(), classified(), fact(SlaStarted), event(TicketResolved, 3, closed), who=who)
+    again = reopened(4, before=closed)
+    restarted = fact(SlaStarted, cycle=2, ticket_sequence=4, due_at=due)
+    (notice,) = told(policy, *([restarted, again] if clock_first else [again, restarted]), who=who)
+    assert (notice.moment, notice.person.complaint_id) == (Moment.IN_PROGRESS, COMPLAINT)
+    assert notice.occasion == again.ce_id
+    assert notice.facts == {
+        "number": "2611-0042175",
+        "about": "answer",
+        "due_at": due,
+        "after_wait": False,
+        "reopened": True,
+    }
     assert who.owed == []
 
 

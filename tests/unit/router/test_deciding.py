@@ -507,6 +507,25 @@ def test_a_remedy_beyond_ones_authority_climbs_the_chain() -> None:
     assert (after.state, after.approval) == (S.ANSWERED, None)
 
 
+def test_an_answer_that_stands_keeps_what_it_offered() -> None:
+    """Nobody approves again what was approved; a decision that changes the answer offers what it names."""
+    pending = do(in_state(S.INVESTIGATING), c.Answer(remedy="refund", amount=MUCH))
+    approved = decided(pending, command(pending, c.Approve(), "a", actor=BOSS))
+    appealed = do(fold_on(pending, approved), c.Appeal())
+    for amount in (None, MUCH):
+        (stands,) = decided(appealed, command(appealed, c.DecideAppeal(changed=False, amount=amount)))
+        assert isinstance(stands, e.TicketAppealDecided)
+        assert (stands.changed, stands.remedy, stands.amount) == (False, "refund", MUCH)
+    (changed,) = decided(appealed, command(appealed, c.DecideAppeal(changed=True, remedy="apology")))
+    assert isinstance(changed, e.TicketAppealDecided)
+    assert (changed.remedy, changed.amount) == ("apology", None)
+    more = Money(amount=MUCH.amount + 1)
+    (asked,) = decided(appealed, command(appealed, c.DecideAppeal(changed=True, amount=more)))
+    assert isinstance(asked, e.TicketApprovalRequested)
+    reopened = do(fold_on(appealed, [stands]), "resolve", "request_survey", c.RecordSurvey(score=1))
+    assert (reopened.state, reopened.amount) == (S.OPENED, None)
+
+
 def test_a_higher_role_speaks_for_the_lower_ones() -> None:
     """Management need not wait for a supervisor."""
     pending = do(in_state(S.INVESTIGATING), c.Answer(amount=Money(amount=Decimal(5000))))

@@ -35,8 +35,12 @@ FACTS: list[tuple[Moment, dict[str, Any]]] = [
     ),
     *((Moment.ASKED_FOR_MORE, {"what": what}) for what in ("details", "photos", "proof_of_value", "x_unknown", "")),
     *(
-        (Moment.IN_PROGRESS, {"about": about, "due_at": BY, "after_wait": wait})
+        (Moment.IN_PROGRESS, {"about": about, "due_at": BY, "after_wait": wait, "reopened": False})
         for about, wait in product(("answer", "resolution"), (True, False))
+    ),
+    *(
+        (Moment.IN_PROGRESS, {"about": "answer", "due_at": by, "after_wait": False, "reopened": True})
+        for by in (BY, None)
     ),
     *(
         (Moment.ANSWERED, {"remedy": remedy, "amount": amount, "resolve_by": by})
