@@ -5,7 +5,7 @@ A new command is a line in `FORMS`. The fields are those of the command's model,
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 
 from pydantic import ValidationError
 
-from schemas.codes import SUBCODES, ApologyTier, Category, Demand, Language, RiskFlag, Severity
+from schemas.codes import SUBCODES, ApologyTier, Category, Channel, Clock, Demand, Language, RiskFlag, Severity
 from schemas.notes import TEXT_MAX, WHYS_MAX
 from schemas.text import is_seen, seen
 from schemas.ticket import Ticket
@@ -185,9 +185,21 @@ STEPS: Final = (
 """What a ticket goes through in most cases, in this order: buttons that stand out, before all others."""
 
 
-def by_weight(names: Iterable[str]) -> list[str]:
-    """Names of commands, steps first."""
-    return sorted(names, key=lambda name: STEPS.index(name) if name in STEPS else len(STEPS))
+_OWED_TO: Final[Mapping[str, tuple[Channel, Clock]]] = MappingProxyType(
+    {
+        "answer_regulator": (Channel.REGULATOR, Clock.STATUTORY_FORWARDED),
+        "record_platform_action": (Channel.PLATFORM, Clock.PLATFORM_ACTION),
+    }
+)
+"""Commands that are for complaints of one channel, and for others whose clock a policy runs for them too."""
+
+
+def offered(names: Iterable[str], channel: Channel, clocks: Collection[Clock]) -> list[str]:
+    """Those of the commands that are worth a button on a ticket of that channel with those clocks, steps first."""
+    apt = [
+        n for n in names if n in FORMS and (n not in _OWED_TO or _OWED_TO[n][0] is channel or _OWED_TO[n][1] in clocks)
+    ]
+    return sorted(apt, key=lambda name: STEPS.index(name) if name in STEPS else len(STEPS))
 
 
 @dataclass(frozen=True, slots=True)

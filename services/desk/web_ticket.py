@@ -16,7 +16,7 @@ from services.desk.asking import Asking
 from services.desk.commanding import place_of, possible_for
 from services.desk.contact_reading import ContactReading
 from services.desk.doors import audited
-from services.desk.forms import FORMS, STEPS, by_weight
+from services.desk.forms import STEPS, offered
 from services.desk.person import Person
 from services.desk.queue import PageAsked, Scope, Standing
 from services.desk.rights import may
@@ -102,6 +102,7 @@ class TicketPages:
 
     async def _page(self, visit: Visit, seen: Seen, **opened: Any) -> Response:
         person, place, say = visit.person, place_of(seen.ticket), visit.say
+        can = possible_for(person, seen.ticket)
         scope, now = self.scope_of(person), self.asking.now()
         notes, files, records, related, similar, linked = await asyncio.gather(
             self._notes(visit, seen),
@@ -126,7 +127,7 @@ class TicketPages:
             may_revoke_link=may(person, "revoke_link", place),
             may_read_notes=may(person, "read_notes", place),
             may_read_wording=may(person, "read_wording", place),
-            possible=by_weight(can := [name for name in possible_for(person, seen.ticket) if name in FORMS]),
+            possible=offered(can, seen.ticket.channel, {clock.clock for clock in seen.row.clocks}),
             steps=STEPS,
             mine=uuid4() if "assign" in can and seen.ticket.person != person.id else None,
             files=files,

@@ -6,8 +6,9 @@ from uuid import UUID
 import pytest
 from starlette.datastructures import FormData
 
+from schemas.codes import Channel, Clock
 from schemas.ticket import fold
-from services.desk.forms import FORMS, Written, first_values, typed_values, written
+from services.desk.forms import FORMS, Written, first_values, offered, typed_values, written
 from tests.unit.desk.stories import Story
 
 TICKET = fold(Story().events)
@@ -93,3 +94,20 @@ def test_nothing_typed_is_lost(name: str) -> None:
     assert typed_values(name, FormData([(key, f"typed {key}") for key in keys])) == {
         key: [f"typed {key}"] for key in keys
     }
+
+
+@pytest.mark.parametrize(
+    ("channel", "clocks", "expected"),
+    [
+        (Channel.PHONE, set(), ["answer", "add_note"]),
+        (Channel.REGULATOR, set(), ["answer", "add_note", "answer_regulator"]),
+        (Channel.PLATFORM, set(), ["answer", "add_note", "record_platform_action"]),
+        (Channel.WECHAT, {Clock.PLATFORM_ACTION}, ["answer", "add_note", "record_platform_action"]),
+    ],
+)
+def test_regulator_and_platform_are_answered_where_they_asked(
+    channel: Channel, clocks: set[Clock], expected: list[str]
+) -> None:
+    """Of other tickets these are no buttons; what has no form is none either, and steps come first."""
+    names = ["add_note", "answer_regulator", "record_platform_action", "answer", "follow_up"]
+    assert offered(names, channel, clocks) == expected
