@@ -11,6 +11,7 @@ from typing import Final, NoReturn, TypeVar
 
 import click
 
+from services.cli.output import away
 from services.runtime.letters import AWAY, KafkaLetters, Letter, dead_letter_topics
 from services.runtime.settings import RuntimeSettings, load
 
@@ -125,7 +126,7 @@ def _run(work: Callable[[KafkaLetters], Awaitable[R]]) -> R:
     try:
         return asyncio.run(limited())
     except AWAY as error:
-        click.echo(f"Kafka at {settings.kafka} does not answer ({type(error).__name__}): {error}", err=True)
+        click.echo(away(f"Kafka at {settings.kafka}", "AMENDS_KAFKA", error), err=True)
         sys.exit(EXIT_KAFKA_AWAY)
 
 

@@ -12,6 +12,7 @@ from typing import Final, NoReturn, TypeVar
 import click
 
 from schemas.codes import Language, StaffRole
+from services.cli.output import away
 from services.desk.account_store import AccountStore
 from services.desk.accounts import Account, Provider, Wrong, account_problems, name_problems, password_problems
 from services.desk.audit import entry
@@ -217,7 +218,7 @@ def _ask(work: Callable[[Database], Awaitable[T]]) -> T:
     try:
         return asyncio.run(ask())
     except mongo.UNAVAILABLE as error:
-        sys.stderr.write(f"The database at AMENDS_MONGO does not answer: {type(error).__name__}\n")
+        click.echo(away("The database", "AMENDS_MONGO", error), err=True)
         sys.exit(EXIT_UNAVAILABLE)
 
 

@@ -10,6 +10,7 @@ from typing import NoReturn, TypeVar
 import click
 import yaml
 
+from services.cli.output import away
 from services.organisation.directory import Organisation, WrongOrganisation
 from services.organisation.directory_store import DirectoryStore
 from services.runtime import mongo
@@ -93,7 +94,7 @@ def _ask(question: Callable[[DirectoryStore], Awaitable[T]]) -> T:
     try:
         return asyncio.run(ask())
     except mongo.UNAVAILABLE as error:
-        sys.stderr.write(f"The database at AMENDS_MONGO does not answer: {type(error).__name__}\n")
+        click.echo(away("The database", "AMENDS_MONGO", error), err=True)
         sys.exit(EXIT_UNAVAILABLE)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, NoReturn, TypeVar
 import click
 import yaml
 
+from services.cli.output import away
 from services.runtime import mongo
 from services.runtime.retries import UNAVAILABLE
 from services.runtime.settings import RuntimeSettings, load
@@ -107,7 +108,7 @@ def _ask(question: Callable[[PolicyStore], Awaitable[T]]) -> T:
     try:
         return asyncio.run(ask())
     except UNAVAILABLE as error:
-        click.echo(f"The database at AMENDS_MONGO does not answer ({type(error).__name__}).", err=True)
+        click.echo(away("The database", "AMENDS_MONGO", error), err=True)
         sys.exit(EXIT_UNAVAILABLE)
 
 

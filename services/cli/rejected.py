@@ -100,7 +100,7 @@ def _run(asked: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(asked)
     except mongo.UNAVAILABLE as error:
-        raise click.ClickException(f"the database does not answer ({type(error).__name__}); set AMENDS_MONGO") from None
+        raise click.ClickException(output.away("The database", "AMENDS_MONGO", error)) from None
 
 
 def _summary(one: Rejected) -> dict[str, Any]:
