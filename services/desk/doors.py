@@ -109,12 +109,16 @@ class Doors:
         async with asyncio.timeout(self._seconds_max):
             if session.is_to_be_seen(now):
                 await self._sessions.seen(key, now)
-            return person_of(account, await self._memberships.of(account.name))
+            return await self.person(account)
 
     async def is_still(self, person: Person, request: Request) -> bool:
         """Whether a request that takes long is still that person's, with the same rights. The session is not used."""
         _, account = await self._known(self.session_id(request), self.now())
-        return account is not None and person_of(account, await self._memberships.of(account.name)) == person
+        return account is not None and await self.person(account) == person
+
+    async def person(self, account: Account) -> Person:
+        """Who is signed in with an account, with the places that the directory gives them beside the account's own."""
+        return person_of(account, await self._memberships.of(account.name))
 
     async def _known(self, session_id: str | None, now: datetime) -> tuple[Session | None, Account | None]:
         """The session, and whose it is while it holds."""

@@ -66,7 +66,7 @@ class AccountPages:
 
     async def one(self, visit: Visit) -> Response:
         """One, and what may be changed of it."""
-        return self._one(visit, account := await self._account(visit), _values(account))
+        return await self._one(visit, account := await self._account(visit), _values(account))
 
     async def change(self, visit: Visit) -> Response:
         """Role, places, language and zone."""
@@ -77,7 +77,7 @@ class AccountPages:
         try:
             await self.people.change_account(visit.request, visit.person, account.name, AccountChange(**about))
         except Refusal as refusal:
-            return self._one(visit, account, _values(account) | about, refusal=refusal)
+            return await self._one(visit, account, _values(account) | about, refusal=refusal)
         return visit.go(f"/accounts/{account.name}")
 
     async def disable(self, visit: Visit) -> Response:
@@ -113,18 +113,23 @@ class AccountPages:
         return visit.html(
             "accounts",
             status,
-            accounts=await self.accounts.all(),
+            accounts=[(account, await self.people.doors.person(account)) for account in await self.accounts.all()],
             values={"name": "", "shown_as": "", "role": "", "departments": [], "units": [], **values},
             **_form_content(visit, problems),
         )
 
-    def _one(
+    async def _one(
         self, visit: Visit, account: Account, values: Mapping[str, Any], *, refusal: Refusal | None = None
     ) -> Response:
         status, problems = _wrong(refusal, visit)
-        is_local = account.provider is Provider.LOCAL
         return visit.html(
-            "account", status, account=account, values=values, is_local=is_local, **_form_content(visit, problems)
+            "account",
+            status,
+            account=account,
+            belongs=await self.people.doors.person(account),
+            values=values,
+            is_local=account.provider is Provider.LOCAL,
+            **_form_content(visit, problems),
         )
 
 

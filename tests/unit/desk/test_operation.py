@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from schemas.codes import StaffRole
+from services.desk.accounts import Membership
 from services.desk.rejected import value_at
 from services.desk.rights import scope
 from services.desk.security_headers import HEADERS
@@ -140,6 +141,15 @@ async def test_failed_messages_are_found_page_by_page(scene: WebScene) -> None:
     assert rest["next"] is None
     assert (await _get(scene, "agent", "/v1/deliveries?before=x")).status_code == 422
     assert (await _get(scene, "agent", "/deliveries?result=lost")).status_code == 422
+
+
+async def test_accounts_show_the_places_that_the_directory_gives(scene: WebScene) -> None:
+    """Beside their own: those are the ones in the form, and all of them count."""
+    scene.memberships.by_person["agent"] = Membership(departments=("claims",), units=("HUB-77",))
+    listed, one = [(await _get(scene, "administrator", path)).text for path in ("/accounts", "/accounts/agent")]
+    assert "HUB-77" in listed
+    assert "departments claims; units HUB-77" in one
+    assert re.search(r'name="units" value=""', one)
 
 
 async def test_an_account_is_added_changed_and_shut(scene: WebScene) -> None:

@@ -91,11 +91,14 @@ def scope_of(person: Person) -> Scope:
     return Scope(units=frozenset(person.units), sees_complainant=False) if is_outlet else EVERYTHING
 
 
-class Nowhere:
-    """Nobody has memberships beside what the account says."""
+class KnownMemberships:
+    """What the directory would say of people, by name; of most nothing."""
+
+    def __init__(self) -> None:
+        self.by_person: dict[str, Membership] = {}
 
     async def of(self, person: str) -> Membership:
-        return Membership()
+        return self.by_person.get(person, Membership())
 
 
 class KeptFiles:
@@ -168,6 +171,7 @@ class WebScene:
         self.evidence: Files = files or KeptFiles()
         self.texts = TextHandlers(store=TextStore(database), packaged=TEMPLATES, now=lambda: self.now)
         self.letters = KeptLetters()
+        self.memberships = KnownMemberships()
         self.is_stalled = False
         """Whether Kafka acknowledges nothing."""
         self.issued: list[TicketCommand] = []
@@ -296,7 +300,7 @@ class WebScene:
         self.doors = doors = Doors(
             accounts=self.accounts,
             sessions=self.sessions,
-            memberships=Nowhere(),
+            memberships=self.memberships,
             limits=_LIMITS,
             url="",
             now=lambda: self.now,
@@ -317,7 +321,7 @@ class WebScene:
             attempts=AttemptStore(
                 self.database, AttemptLimits(of_account=10, of_address=100, window=timedelta(minutes=15))
             ),
-            memberships=Nowhere(),
+            memberships=self.memberships,
             auditing=self.audit,
             hashing=self.passwords,
             limits=_LIMITS,
