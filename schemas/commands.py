@@ -212,7 +212,7 @@ class DecideAppeal(Part):
 
     name: Literal["decide_appeal"] = "decide_appeal"
     changed: bool
-    """Whether it differs from what was answered before."""
+    """Whether it differs from what was answered before; if not, a remedy or amount that is left out is the answer's."""
     remedy: Remark = ""
     amount: Money | None = None
 
