@@ -34,6 +34,8 @@ class Told(StrEnum):
     """Only where a promised time moves to a later one."""
     REOPENED = "reopened"
     """As soon as the new time is known."""
+    IF_REOPENED = "if_reopened"
+    """The same where a bad rating opens it again."""
     WITH_ANOTHER = "with_another"
     """As somebody who has complained again, of the other ticket."""
     NEVER = "never"
@@ -52,6 +54,7 @@ _TOLD: Final[Mapping[str, Told]] = MappingProxyType(
         "wait_for_customer": Told.ALWAYS,
         "link_as_repeat": Told.WITH_ANOTHER,
         "reopen": Told.REOPENED,
+        "record_survey": Told.IF_REOPENED,
         "resume": Told.IF_MOVED,
         "change_severity": Told.IF_MOVED,
         "complete_review": Told.IF_MOVED,

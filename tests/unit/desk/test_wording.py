@@ -17,6 +17,7 @@ from services.desk.clusters import Window
 from services.desk.forms import FORMS, MATTERS
 from services.desk.lines import Sort
 from services.desk.naming import Names
+from services.desk.previewing import Told
 from services.desk.queue import Standing
 from services.desk.rights import RIGHTS
 from services.desk.wording import WORDS, Speaker
@@ -54,6 +55,8 @@ def test_every_code_has_words() -> None:
     assert set(WORDS["severity"]) == {str(int(one)) for one in c.Severity}
     assert set(WORDS["grade"]) == {str(int(one)) for one in c.Grade}
     assert set(WORDS["matter"]) == set(MATTERS)
+    # Of these two the message itself is shown.
+    assert set(WORDS["told"]) == set(Told) - {Told.ALWAYS, Told.ONCE_APPROVED}
     assert set(WORDS["command"]) == set(lifecycle.LEGAL)
     entered = {"sign_in", "sign_in_refused", "sign_out", "change_password"}
     assert set(WORDS["act"]) == (set(RIGHTS) - set(lifecycle.LEGAL)) | entered
