@@ -7,7 +7,7 @@ ARGS ?=
 export AMENDS_CACHE ?= $(HOME)/.cache/amends
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check unit integration journeys screenshots chaos fuzz simulate mutants bench bench-peers bench-scale up down status docs lock clean
+.PHONY: help install demo test check unit explore integration journeys screenshots chaos fuzz simulate mutants bench bench-peers bench-scale up down status docs lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,7 +30,7 @@ demo: install  ## Show the main job, live; ARGS=--exit stops by itself after abo
 
 test: install check  ## Everything that must pass: lint, types, unit, property, contract, integration
 	@$(BIN)/python -m deploy.local || { test "$$CI" != true; echo "Tests that need the parts named above are skipped."; }
-	@$(BIN)/python -m pytest tests --durations=15 $(ARGS)
+	@PYTHONHASHSEED=0 $(BIN)/python -m pytest tests --durations=15 $(ARGS)
 
 check: install  ## The quick part: lint, types, imports, generated files
 	@echo "Lint, format, types, direction of imports, generated files ..."
@@ -41,7 +41,10 @@ check: install  ## The quick part: lint, types, imports, generated files
 	@$(BIN)/amends docs --check
 
 unit: install  ## Unit and property tests, and contract tests on simulated parts; no broker
-	@$(BIN)/python -m pytest tests/unit tests/property tests/contract -m "not integration" $(ARGS)
+	@PYTHONHASHSEED=0 $(BIN)/python -m pytest tests/unit tests/property tests/contract -m "not integration" $(ARGS)
+
+explore: install  ## Property tests on examples that are drawn anew each time; a failure prints how to repeat it
+	@$(BIN)/python -m pytest tests/property tests/unit -m "not integration" --hypothesis-profile=explore $(ARGS)
 
 integration: install  ## Tests on real Kafka, database and Redis
 	@$(BIN)/python -m pytest tests/contract tests/integration $(ARGS)

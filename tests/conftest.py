@@ -2,6 +2,9 @@
 
 They run once for the whole session. A test that kills or restarts a part uses `own_stack`, so that its neighbours keep
 theirs. Where a part cannot be had, the test is skipped with the reason; with `CI=true` it fails.
+
+Property tests draw the same examples in every run, so that a change is judged by what it changed; `make explore` draws
+others each time.
 """
 
 import os
@@ -11,11 +14,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 from pymongo import MongoClient
 from pymongo.database import Database
 
 from deploy.local.part import PartUnavailableError
 from deploy.local.stack import PARTS, Stack
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile("repeatable")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
