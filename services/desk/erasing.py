@@ -13,7 +13,7 @@ Whoever complains again afterwards is a new customer. Every step may be done aga
 that its successor finds by the same digests, since a contact is the last thing to go of each complaint.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -52,8 +52,8 @@ class Erasures(Protocol):
     async def waiting(self) -> list[Erasure]:
         """Those that are not done, the oldest first."""
 
-    async def erase_files(self, evidence: Sequence[UUID]) -> None:
-        """Delete files."""
+    async def erase_files(self, evidence: Sequence[UUID], *, of: Collection[UUID]) -> int:
+        """Delete files that are not another's than these tickets' and complaints'; gives how many there were."""
 
     async def evidence_of(self, ticket: UUID, complaint: UUID) -> Sequence[UUID]:
         """Files that the ticket's events name, when the complaint opened it; none otherwise."""
@@ -98,7 +98,7 @@ class Eraser:
     async def _erase(self, erasure: UUID, kept: Kept) -> None:
         named = await self._erasures.evidence_of(kept.ticket_id, kept.complaint_id)
         files = tuple(dict.fromkeys((*kept.evidence, *named)))
-        await self._erasures.erase_files(files)
+        gone = await self._erasures.erase_files(files, of=(kept.ticket_id, kept.complaint_id))
         await self._erasures.erase_traces(kept.ticket_id, kept.complaint_id)
-        await self._erasures.count(erasure, complaints=1, files=len(files))
+        await self._erasures.count(erasure, complaints=1, files=gone)
         await self._erasures.erase_contact(kept.complaint_id, at=self._now())

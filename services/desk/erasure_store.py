@@ -1,7 +1,7 @@
 """Requests to erase (collection `erasures`), and the collections of other services in which a customer is found."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -9,6 +9,7 @@ from uuid import UUID
 from schemas import ids
 from schemas.sealed import MaskedContact
 from services.desk.erasing import Erasure, ErasureState
+from services.runtime.evidence import open_to
 from services.runtime.mongo import Database
 
 _FILES, _CHUNKS = "evidence.files", "evidence.chunks"
@@ -60,12 +61,14 @@ class ErasureStore:
         named = dict.fromkeys(UUID(one) for event in events for one in event.get("evidence") or ())
         return tuple(named)
 
-    async def erase_files(self, evidence: Sequence[UUID]) -> None:
+    async def erase_files(self, evidence: Sequence[UUID], *, of: Collection[UUID]) -> int:
         """See `erasing.Erasures`. The bytes go first: a file without them is found again, they alone are not."""
-        wanted = [str(one) for one in evidence]
-        if wanted:
-            await self._chunks.delete_many({"files_id": {"$in": wanted}})
-            await self._files.delete_many({"_id": {"$in": wanted}})
+        if not evidence:
+            return 0
+        wanted = [document["_id"] async for document in self._files.find(open_to(evidence, of=of), {"_id": 1})]
+        await self._chunks.delete_many({"files_id": {"$in": wanted}})
+        await self._files.delete_many({"_id": {"$in": wanted}})
+        return len(wanted)
 
     async def erase_traces(self, ticket: UUID, complaint: UUID) -> None:
         """See `erasing.Erasures`."""

@@ -33,11 +33,11 @@ class EvidenceStore:
         self._database = database
         self._keyring = keyring
 
-    async def about(self, ids: Collection[UUID]) -> dict[UUID, About]:
-        """Those that are there."""
+    async def about(self, ids: Collection[UUID], *, of: Collection[UUID]) -> dict[UUID, About]:
+        """Those that are there and not another's than these tickets' and complaints'."""
         if not ids:
             return {}
-        found = self._database[f"{BUCKET}.files"].find({"_id": {"$in": [str(one) for one in ids]}}, {"metadata": 1})
+        found = self._database[f"{BUCKET}.files"].find(owners.open_to(ids, of=of), {"metadata": 1})
         return {UUID(d["_id"]): About(d["metadata"]["media_type"], d["metadata"]["size"]) async for d in found}
 
     async def read(self, id_: UUID) -> tuple[str, bytes] | None:

@@ -140,7 +140,7 @@ def seen(
             as_told(action, ticket),
             channel,
             number=ticket.number,
-            language=opened.language,
+            language=ticket.language,
             time_zone=opened.time_zone,
             known={
                 "resolve_by": _resolve_by(clocks, now),
@@ -155,7 +155,7 @@ def seen(
         parts = len(segments(rendered.text, reference=0)) if channel is DeliveryChannel.SMS else 0
         text = rendered.text.replace(sample, link) if sample else rendered.text
         messages.append(Shown(channel, text, rendered.subject, parts))
-    return Seen(opened.language, tuple(messages))
+    return Seen(ticket.language, tuple(messages))
 
 
 def _resolve_by(clocks: Sequence[ClockRow], now: datetime) -> datetime | None:

@@ -35,8 +35,8 @@ class Contacts(Protocol):
 class Files(Protocol):
     """See `evidence_store.py`."""
 
-    async def about(self, ids: Collection[UUID]) -> Mapping[UUID, About]:
-        """Those that are there."""
+    async def about(self, ids: Collection[UUID], *, of: Collection[UUID]) -> Mapping[UUID, About]:
+        """Those that are there and not another's than these tickets' and complaints'."""
 
     async def read(self, id_: UUID) -> tuple[str, bytes] | None:
         """Media type and content."""
@@ -60,7 +60,7 @@ class EvidencePages:
         if not may(visit.person, "read_notes", place_of(seen.ticket)):
             return None
         known = await self._known(seen)
-        about = await self.files.about(known)
+        about = await self.files.about(known, of=_owners(seen))
         return [
             {
                 "id": id_,
@@ -80,7 +80,7 @@ class EvidencePages:
             wanted = UUID(visit.path("evidence"))
         except ValueError:
             raise Refusal("no-such-file") from None
-        if wanted not in await self._known(seen):
+        if wanted not in await self._known(seen) or not await self.files.about([wanted], of=_owners(seen)):
             raise Refusal("no-such-file")
         ticket, about = str(seen.ticket.id), str(wanted)
         what = ("evidence",)
@@ -105,3 +105,8 @@ class EvidencePages:
             if isinstance(event, TicketEvidenceAdded | TicketFindingsRecorded):
                 known |= dict.fromkeys(event.evidence, event.actor)
         return known
+
+
+def _owners(seen: Seen) -> tuple[UUID, ...]:
+    """Whose files are the ticket's."""
+    return seen.ticket.id, *seen.ticket.complaints

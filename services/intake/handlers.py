@@ -1,11 +1,12 @@
 """What happens to a complaint between the request and the answer 202.
 
 Order: check everything -> claim the idempotency key (durable) -> publish, acknowledged by the broker -> remember that
-it was published -> answer. A crash between any two of these leaves a state from which a retry with the same key goes on
-and ends with one complaint.
+it was published, and whose its files are -> answer. A crash between any two of these leaves a state from which a retry
+with the same key goes on and ends with one complaint.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
@@ -20,8 +21,11 @@ from services.intake.complaint import Circumstances, Complaint, check
 from services.intake.identity import fresh_id
 from services.intake.problems import Problem, problem
 from services.intake.submission import submitted
+from services.runtime.logging import get_logger
 from services.runtime.producing import Outgoing
 from services.runtime.sealing import Keyring
+
+log = get_logger(__name__)
 
 KEY_CHARACTERS_MAX: Final = 255
 
@@ -187,9 +191,6 @@ class Intake:
             id_ = self._keyring.complaint_id(complaint.channel, key)
             fingerprint = self._keyring.blind("content", complaint.canonical().decode())
             ready = Ready(complaint, id_, fingerprint, checked.ignored, traceparent)
-        if complaint.evidence:
-            # Nothing is refused here because a file is another's: who sends a complaint a second time names it again.
-            await self._evidence.claim(complaint.evidence, of=ready.complaint_id)
         return ready
 
     async def accept(self, ready: Sequence[Ready]) -> list[Accepted | Refused]:
@@ -218,7 +219,25 @@ class Intake:
             await self._publisher.publish(list(outgoing.values()))
         if new:
             await self._published.add(new)
+        await self._claim_files(one for one, said in zip(ready, outcomes, strict=True) if isinstance(said, Accepted))
         return outcomes
+
+    async def _claim_files(self, accepted: Iterable[Ready]) -> None:
+        """Make files those of the complaints that name them.
+
+        Not before they are published: what was answered 503 may come again under another id. A database that is away
+        now leaves a file that is nobody's, which is open to the complaint that names it.
+        """
+        named = [
+            self._evidence.claim(one.complaint.evidence, of=one.complaint_id)
+            for one in accepted
+            if one.complaint.evidence
+        ]
+        for failure in await asyncio.gather(*named, return_exceptions=True):
+            if isinstance(failure, Unavailable):
+                log.warning("evidence.not_claimed", reason=str(failure))
+            elif failure is not None:
+                raise failure
 
     async def _claims(self, ready: Sequence[Ready]) -> list[tuple[Claim, bool]]:
         """The claim that holds for each, and whether its complaint is known to be published."""

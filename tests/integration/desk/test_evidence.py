@@ -25,8 +25,8 @@ async def test_what_the_intake_keeps_is_opened_at_the_desk(mongo_url: str, datab
     kept = GridFsEvidenceStore(database, keyring, timeout_s=10)
     await kept.put(Evidence(ONE, "image/png", PHOTO, AT))
     store = EvidenceStore(database, keyring)
-    assert await store.about([ONE, OTHER]) == {ONE: About("image/png", len(PHOTO))}
-    assert await store.about([]) == {}
+    assert await store.about([ONE, OTHER], of=[]) == {ONE: About("image/png", len(PHOTO))}
+    assert await store.about([], of=[]) == {}
     assert await store.read(ONE) == ("image/png", PHOTO)
     assert await store.read(OTHER) is None
     assert await EvidenceStore(database, Keyring.create(tmp_path / "another.json")).read(ONE) is None
@@ -50,3 +50,6 @@ async def test_a_file_is_of_whoever_names_it_first(mongo_url: str, database_name
     assert await desk.claim([*files, free], ticket=ticket, complaints=[complaint]) == {absent}
     assert await desk.claim([free], ticket=another, complaints=[]) == {free}
     assert await intake.missing([*files, free]) == {absent}
+    assert set(await desk.about([*files, free], of=[another])) == set()
+    assert set(await desk.about([*files, free], of=[complaint])) == {of_complaint}
+    assert set(await desk.about([*files, free], of=[ticket, complaint])) == {of_complaint, of_ticket, free}

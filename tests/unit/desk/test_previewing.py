@@ -7,7 +7,7 @@ import pytest
 
 from schemas import commands as c
 from schemas import events as e
-from schemas.codes import Channel, DeliveryChannel, TicketState
+from schemas.codes import Channel, DeliveryChannel, Language, TicketState
 from schemas.message import Part
 from schemas.notes import Note
 from schemas.sealed import MaskedContact
@@ -79,6 +79,15 @@ def test_approving_says_what_was_proposed_and_accepting_that_it_is_settled() -> 
     story.tell(e.TicketAnswered, TicketState.ANSWERED, 2)
     assert as_told(c.Accept(), fold(story.events)) == c.Resolve(outcome="accepted")
     assert as_told(c.Close(), fold(story.events)) == c.Close()
+
+
+def test_the_message_is_shown_in_the_language_that_was_chosen() -> None:
+    """As the notifier will write it, not in that of the complaint."""
+    story = Story()
+    story.tell(e.TicketLanguageChosen, TicketState.INVESTIGATING, 1, language=Language.EN)
+    seen_now = shown(story, c.Resolve(outcome="refunded"))
+    assert seen_now.language is Language.EN
+    assert "is settled" in seen_now.messages[0].text
 
 
 def test_an_answer_that_stands_is_shown_with_what_it_offered() -> None:

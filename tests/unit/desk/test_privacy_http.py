@@ -131,6 +131,12 @@ async def test_erasing_leaves_statistics_and_nothing_personal(desk: Desk, browse
     ticket = await desk.complain(LI, state="closed")
     other = await desk.complain(Contact(phone="+8613900139000"))
     notes = NoteStore(desk.database, desk.keyring)
+    # A file of the other's that this complaint names too stays theirs.
+    by_ticket = {document["ticket_id"]: document["evidence"] for document in desk.documents("contacts")}
+    (photo,) = by_ticket[str(other)]
+    await desk.database["evidence.files"].update_one({"_id": photo}, {"$set": {"metadata": {"of": str(other)}}})
+    named = {"$set": {"evidence": [*by_ticket[str(ticket)], photo]}}
+    await desk.database["contacts"].update_one({"ticket_id": str(ticket)}, named)
     for of in (ticket, other):
         await notes.put(uuid4(), Note(text="He called again."), ticket=of, at=NOON)
     before = {name: desk.documents(name) for name in ("tickets", "ticket_events")}

@@ -243,22 +243,24 @@ async def test_a_complaint_with_files(scene: WebScene, agent: httpx.AsyncClient,
 
 async def test_files_are_downloaded_by_those_who_may(tmp_path: Path) -> None:
     """Listed with what they are, given as attachments, each reading audited; those of other tickets are not there."""
-    photo, foreign = UUID(int=7), UUID(int=8)
+    photo, foreign, taken = UUID(int=7), UUID(int=8), UUID(int=6)
     files = KeptFiles()
-    files.kept = {photo: PHOTO, foreign: b"other"}
+    files.kept = {photo: PHOTO, foreign: b"other", taken: b"of another ticket, and named by this one"}
+    files.owners = {photo: TICKET, taken: UUID(int=99)}
     scene = WebScene(cast("Database", Store().database()), tmp_path, files=files)
     await scene.people()
     await scene.tickets([Story()])
     ref = str(ids.contact_ref(TICKET))
-    await scene.database["contacts"].update_one({"_id": ref}, {"$set": {"evidence": [str(photo)]}})
+    await scene.database["contacts"].update_one({"_id": ref}, {"$set": {"evidence": [str(photo), str(taken)]}})
     path = f"/tickets/2611-000017/evidence/{photo}"
     async with scene.client("agent") as agent:
-        assert f'href="{path}" download>PNG</a>' in (await agent.get("/tickets/2611-000017")).text
+        page = (await agent.get("/tickets/2611-000017")).text
+        assert re.findall(r'href="([^"]+)" download>PNG</a>', page) == [path]
         answer = await agent.get(path)
         assert answer.content == PHOTO
         assert answer.headers["content-disposition"].startswith('attachment; filename="2611-000017-')
         assert answer.headers["x-content-type-options"] == "nosniff"
-        for unknown in (foreign, UUID(int=9), "x"):
+        for unknown in (foreign, taken, UUID(int=9), "x"):
             assert (await agent.get(f"/tickets/2611-000017/evidence/{unknown}")).status_code == 404
     entries = [entry async for entry in scene.database["audit"].find({"action": "read_notes"})]
     assert [entry["about"] for entry in entries] == [str(photo)]

@@ -107,9 +107,11 @@ class KeptFiles:
     def __init__(self) -> None:
         self.kept: dict[UUID, bytes] = {}
         self.others: set[UUID] = set()
+        self.owners: dict[UUID, UUID] = {}
 
-    async def about(self, ids: Collection[UUID]) -> dict[UUID, About]:
-        return {one: About("image/png", len(self.kept[one])) for one in ids if one in self.kept}
+    async def about(self, ids: Collection[UUID], *, of: Collection[UUID]) -> dict[UUID, About]:
+        open_ones = {one for one in ids if one in self.kept and self.owners.get(one) in {None, *of}}
+        return {one: About("image/png", len(self.kept[one])) for one in ids if one in open_ones}
 
     async def read(self, id_: UUID) -> tuple[str, bytes] | None:
         return ("image/png", self.kept[id_]) if id_ in self.kept else None

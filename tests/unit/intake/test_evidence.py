@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -110,6 +111,18 @@ async def test_an_uploaded_file_can_be_named_in_a_complaint(client: httpx.AsyncC
     assert list(map(str, first)) == [told["id"]]
     assert (await client.post("/v1/complaints", json=complaint)).status_code == 202
     assert running.evidence.owners == first
+
+
+async def test_a_file_is_of_the_complaint_that_was_accepted(client: httpx.AsyncClient, running: Running) -> None:
+    """What was answered 503 comes again under another id, and that one has the file."""
+    told = (await client.post("/v1/evidence", content=png(), headers={"Content-Type": "image/png"})).json()
+    complaint = {"complainant": {"phone": "13800138000"}, "description": "Broken", "evidence": [told["id"]]}
+    running.broker.is_away = True
+    assert (await client.post("/v1/complaints", json=complaint)).status_code == 503
+    assert running.evidence.owners == {}
+    running.broker.is_away = False
+    accepted = await client.post("/v1/complaints", json=complaint)
+    assert running.evidence.owners == {UUID(told["id"]): UUID(accepted.json()["complaint_id"])}
 
 
 async def test_several_files_go_into_one_upload(client: httpx.AsyncClient) -> None:
